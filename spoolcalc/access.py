@@ -1,0 +1,155 @@
+"""Making a spool, and deciding whether one may be used.
+
+A spool is refused when it is not there, when its format is newer, when it belongs to somebody else
+or when others may write to it, unless it was made for a group on purpose (``spool init --group``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+
+from spoolcalc import files
+from spoolcalc.errors import NewerFormat, NoSpool, NotYours, SpoolUnusable, UsageError
+from spoolcalc.job import FORMAT
+from spoolcalc.layout import DIRECTORIES, NAMES, Layout
+
+_LARGEST = 4096
+
+
+def default_path() -> str:
+    """Return the spool to use when none is named: ``SPOOL_DIR``, else in the user's state."""
+    named = os.environ.get("SPOOL_DIR")
+    if named:
+        return named
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):  # the XDG specification: a relative one is to be ignored
+        state = os.path.expanduser("~/.local/state")
+    return f"{state}/spool"
+
+
+def open_spool(path: str, *, create: bool = False) -> Layout:
+    """Return the layout of the spool at ``path``; make it first if there is none and ``create``.
+
+    Raises :class:`~spoolcalc.errors.SpoolUnusable` or one of its kinds.
+    """
+    if not path or "\0" in path:
+        raise UsageError(f"not a path: {path!r}")
+    layout = Layout(path)
+    top = files.status(layout.root)
+    if top is not None and stat.S_ISLNK(top.st_mode):
+        layout = Layout(os.path.realpath(layout.root))
+        top = files.status(layout.root)
+    if top is None:
+        if not create:
+            raise NoSpool(
+                f"there is no spool at {layout.root}",
+                "`spool submit` and `spool work` make one; --spool or SPOOL_DIR name another.",
+            )
+        _make_top(layout)
+        top = files.status(layout.root)
+    if top is None or not stat.S_ISDIR(top.st_mode):
+        raise NoSpool(f"{layout.root} is not a directory")
+    written = _read_format(layout)
+    if written is None:
+        if not create:
+            raise NoSpool(f"{layout.root} is not a spool: it has no format.json")
+        _check_owner(layout, top, shared=False)
+        _fill(layout, {"format": FORMAT})
+        written = {}
+    shared = written.get("shared") is True
+    _check_owner(layout, top, shared=shared)
+    return Layout(layout.root, shared=shared)
+
+
+def make_shared(path: str, group: str) -> Layout:
+    """Make a new spool that all members of ``group`` may use.
+
+    Raises :class:`~spoolcalc.errors.UsageError` if there is no such group, or a spool already.
+    """
+    import grp
+
+    try:
+        number = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise UsageError(f"no such group: {group!r}", "`getent group` lists them.") from error
+    layout = Layout(path, shared=True)
+    if files.status(layout.format) is not None:
+        raise UsageError(f"there is a spool at {layout.root} already", "Choose another path.")
+    if files.status(layout.root) is None:
+        _make_top(layout)
+    files.give_to_group(layout.root, number, layout.directory_mode)
+    _fill(layout, {"format": FORMAT, "shared": True})
+    return layout
+
+
+def _make_top(layout: Layout) -> None:
+    parent = os.path.dirname(layout.root)
+    missing = []
+    while files.status(parent) is None:
+        missing.append(parent)
+        parent = os.path.dirname(parent)
+    for path in reversed(missing):
+        files.make_directory(path, 0o700)
+    files.make_directory(layout.root, layout.directory_mode)
+    for path in (os.path.dirname(layout.root), *(os.path.dirname(path) for path in missing)):
+        files.sync_directory(path)
+
+
+def _fill(layout: Layout, written: dict[str, object]) -> None:
+    """Make what a spool consists of.  Commit point: ``format.json``, which comes last.
+
+    Killed before it: the next one goes on from there.  Two at once: both find the other's work.
+    """
+    strange = sorted(set(files.names(layout.root) or ()) - NAMES)
+    if strange:
+        raise SpoolUnusable(
+            f"{layout.root} is not a spool, and not empty: it holds {strange[0]!r}",
+            "Choose an empty directory, or one that does not exist yet.",
+        )
+    for name in DIRECTORIES:
+        files.make_directory(f"{layout.root}/{name}", layout.directory_mode)
+    files.ring(layout.bell, layout.file_mode)
+    files.ring(layout.done, layout.file_mode)
+    temporary = layout.temporary("init", os.urandom(8).hex())
+    data = (json.dumps(written) + "\n").encode("ascii")
+    files.write_durably(temporary, data, layout.file_mode)
+    files.move(temporary, layout.format)
+    files.sync_directory(layout.root)
+
+
+def _read_format(layout: Layout) -> dict[str, object] | None:
+    try:
+        read = files.read(layout.format, _LARGEST)
+        if read is None:
+            return None
+        written = json.loads(read[0])
+    except (ValueError, files.Unreadable) as error:
+        raise SpoolUnusable(f"{layout.format} cannot be read: {error}") from error
+    version = written.get("format") if isinstance(written, dict) else None
+    if type(version) is not int or version < 1:
+        raise SpoolUnusable(f"{layout.format} names no format")
+    if version > FORMAT:
+        raise NewerFormat(
+            f"{layout.root} has format {version}, and this version knows formats up to {FORMAT}",
+            "Upgrade spoolcalc. Nothing was touched.",
+        )
+    return dict(written)
+
+
+def _check_owner(layout: Layout, top: os.stat_result, *, shared: bool) -> None:
+    if shared:
+        if top.st_mode & stat.S_IWOTH:
+            raise NotYours(f"everybody may write to {layout.root}", f"Run: chmod o-w {layout.root}")
+        return
+    if top.st_uid != os.geteuid():
+        raise NotYours(
+            f"{layout.root} belongs to user {top.st_uid}, and you are {os.geteuid()}",
+            "Work as its owner, or make a shared one: spool --spool PATH init --group NAME",
+        )
+    if top.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise NotYours(
+            f"others may write to {layout.root} (mode {stat.S_IMODE(top.st_mode):04o})",
+            f"Run: chmod go-w {layout.root}",
+        )

@@ -1,0 +1,90 @@
+"""Sleeping until there is something to look at.
+
+``bell`` and ``done`` in the spool are rung (their mtime changes) at each submit and at each
+outcome.  Where inotify works, a sleeper is woken by it at once; it does not see what other hosts
+do, and some file systems have none, so every sleep also ends after ``poll`` seconds.
+
+A Bell listens from its making on: look *after* you made it, or after :meth:`wait`, and nothing can
+slip through between the look and the sleep.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from inotify_simple import INotify
+
+
+class Bell:
+    """Listens to the file ``path``; a ``with`` block ends the listening."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        self._poll = select.poll()
+        self._poll.register(self._reader, select.POLLIN)
+        self._inotify = self._watch()
+        if self._inotify is not None:
+            self._poll.register(self._inotify.fileno(), select.POLLIN)
+
+    @property
+    def wakes(self) -> bool:
+        """Whether a ring on this host wakes at once."""
+        return self._inotify is not None
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until it rings or :meth:`wake` is called, at most ``seconds``."""
+        self._poll.poll(max(0, int(seconds * 1000 + 0.999)))
+        self._drain()
+
+    def wake(self) -> None:
+        """End the sleep, from a signal handler or another thread."""
+        with suppress(BlockingIOError):  # full: it is awake already
+            os.write(self._writer, b"!")
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._inotify is not None:
+            self._inotify.close()
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _watch(self) -> INotify | None:
+        from inotify_simple import INotify, flags
+
+        try:
+            inotify = INotify(nonblocking=True)
+        except OSError:
+            return None
+        try:
+            inotify.add_watch(self._path, flags.ATTRIB | flags.CLOSE_WRITE)
+        except OSError:
+            inotify.close()
+            return None
+        return inotify
+
+    def _drain(self) -> None:
+        with suppress(BlockingIOError):
+            os.read(self._reader, 4096)
+        if self._inotify is not None:
+            self._inotify.read(timeout=0)

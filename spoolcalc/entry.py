@@ -1,0 +1,61 @@
+"""The command's entry: the plain forms at once, everything else through typer.
+
+Start-up is what a single ``spool submit`` costs, and importing typer takes five times as long as
+starting Python.  So ``submit OPERATION OPERAND...``, ``fetch ID...`` and ``status ID...`` without
+options are answered here; both ways call the same functions, and a test holds them to the same
+behaviour, output and exit codes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from spoolcalc import output
+from spoolcalc.boundary import guard
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Set by the shell when it asks for completions, which only typer can give.
+_COMPLETING = "_SPOOL_COMPLETE"
+
+
+def main() -> None:
+    """Run the command with the arguments of this process, and exit."""
+    output.hold_standard_descriptors()
+    sys.exit(guard(lambda: run(sys.argv[1:])))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit code; errors are raised."""
+    if _COMPLETING not in os.environ:
+        code = run_plain(arguments)
+        if code is not None:
+            return code
+    from spoolcalc import cli
+
+    return cli.run(arguments)
+
+
+def run_plain(arguments: Sequence[str]) -> int | None:
+    """Answer a plain form; None if this is none."""
+    if len(arguments) < 2 or any(_is_option(argument) for argument in arguments):
+        return None
+    command, *rest = arguments
+    if command not in ("submit", "fetch", "status"):
+        return None
+    from spoolcalc import access, commands
+
+    path = access.default_path()
+    if command == "submit":
+        return commands.submit(path, rest[0], rest[1:])
+    if command == "fetch":
+        return commands.fetch(path, rest)
+    return commands.status(path, rest)
+
+
+def _is_option(argument: str) -> bool:
+    """Tell whether typer would take it for an option; ``-3`` and ``-.5`` are operands."""
+    return argument.startswith("-") and not argument[1:2].isdecimal() and argument[1:2] != "."

@@ -1,0 +1,141 @@
+"""What can go wrong, said for people: a message, what to do about it, and an exit code.
+
+    SpoolError                      (70)  never raised itself
+    ├── UsageError                   (2)  the request is wrong; nothing was written
+    │   ├── UnknownOperation
+    │   ├── BadOperands
+    │   └── BadJobId
+    ├── JobFailed                    (1)
+    ├── NoSuchJob                    (3)
+    ├── NotFinished                  (4)
+    └── SpoolUnusable                (7)  the spool, or where the answer goes, cannot be used
+        ├── NoSpool
+        ├── NotYours
+        ├── NewerFormat
+        ├── CorruptDocument
+        └── StorageFailure                the operating system said no: full, forbidden, broken
+
+To lose a race is not an error: the transitions answer ``None`` or ``False``.  This module imports
+nothing of the package, and only what an interpreter has loaded at start.
+"""
+
+import errno
+import os
+
+OK = 0
+FAILED = 1
+USAGE = 2
+NO_SUCH_JOB = 3
+NOT_FINISHED = 4
+UNUSABLE = 7
+BUG = 70
+INTERRUPTED = 130
+
+
+class SpoolError(Exception):
+    """Base of all errors this package raises on purpose.
+
+    ``message`` says what happened and to what; ``hint``, which may be empty, what to do about it.
+    """
+
+    exit_code = BUG
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(SpoolError):
+    """The request itself is wrong.  Nothing was written."""
+
+    exit_code = USAGE
+
+
+class UnknownOperation(UsageError):
+    """No operation of that name is installed here."""
+
+
+class BadOperands(UsageError):
+    """Too few or too many operands, or one that the operation does not take."""
+
+
+class BadJobId(UsageError):
+    """The text is not a job id, so no job can have it."""
+
+
+class JobFailed(SpoolError):
+    """The job ran, and its outcome is an error."""
+
+    exit_code = FAILED
+
+
+class NoSuchJob(SpoolError):
+    """The spool holds no job of that id: never submitted here, or cleaned."""
+
+    exit_code = NO_SUCH_JOB
+
+
+class NotFinished(SpoolError):
+    """The job has no outcome yet, or the wait for it ran out."""
+
+    exit_code = NOT_FINISHED
+
+
+class SpoolUnusable(SpoolError):
+    """The spool directory cannot be worked with as it is."""
+
+    exit_code = UNUSABLE
+
+
+class NoSpool(SpoolUnusable):
+    """There is no spool at that path."""
+
+
+class NotYours(SpoolUnusable):
+    """The directory belongs to somebody else, or others may write to it."""
+
+
+class NewerFormat(SpoolUnusable):
+    """Written by a newer version, whose rules this one does not know."""
+
+
+class CorruptDocument(SpoolUnusable):
+    """A file where a job document should be is not one.  ``reason`` says why, in one line."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path}: not a job document: {reason}",
+            "Nothing was deleted. Look at the file; workers move what they cannot read to corrupt/.",
+        )
+        self.reason = reason
+
+
+_WHAT_TO_DO = {
+    errno.ENOSPC: "The disk is full. Free space on that file system; no job was lost.",
+    errno.EDQUOT: "The disk quota is used up. Free space or raise the quota; no job was lost.",
+    errno.EROFS: "The file system is mounted read-only. Mount it writable.",
+    errno.EACCES: "Permission was denied. Check who owns the path and its mode (ls -ld).",
+    errno.EPERM: "The operation is not permitted. Check who owns the path and its mode (ls -ld).",
+    errno.EIO: "The device reports an input/output error. Look at the kernel's log (dmesg).",
+    errno.EMFILE: "This process has too many open files (ulimit -n).",
+    errno.ENFILE: "The system has too many open files.",
+    errno.ENAMETOOLONG: "The path is too long for the file system.",
+    errno.EPIPE: "The reader of the output has gone; nothing was marked retrieved.",
+}
+
+
+class StorageFailure(SpoolUnusable):
+    """The operating system refused: disk full, no permission, input/output error.
+
+    It is never the job's fault, so it costs the job none of its attempts.  ``errno`` is the number.
+    """
+
+    def __init__(self, action: str, path: str, error: OSError) -> None:
+        number = error.errno or 0
+        reason = os.strerror(number) if number else str(error)
+        super().__init__(f"cannot {action} {path}: {reason}", _WHAT_TO_DO.get(number, ""))
+        self.errno = number

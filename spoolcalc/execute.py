@@ -1,0 +1,43 @@
+"""One job to its outcome.  Knows operations; knows no spool."""
+
+from __future__ import annotations
+
+from spoolcalc import operations
+from spoolcalc.errors import UnknownOperation, UsageError
+from spoolcalc.job import Outcome
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: The longest result, in characters, that is kept in a job's document.
+LONGEST_RESULT = 4 * 1024 * 1024
+
+
+def knows(operation: str) -> bool:
+    """Tell whether jobs of that operation can be run here."""
+    try:
+        operations.get(operation)
+    except UnknownOperation:
+        return False
+    return True
+
+
+def execute(operation: str, operands: Sequence[str]) -> Outcome:
+    """Run an operation; whatever it raises is the outcome, said in one line."""
+    try:
+        known = operations.get(operation)
+        known.check(operands)
+        answer = known.run(operands)
+    except operations.OperationFailed as error:
+        return Outcome.failed(str(error))
+    except UsageError as error:
+        return Outcome.failed(error.message)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a job's own failure, of any kind
+        text = " ".join(str(error).split())
+        return Outcome.failed(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    if len(answer.result) > LONGEST_RESULT:
+        return Outcome.failed(
+            f"the result has {len(answer.result)} characters, and {LONGEST_RESULT} are kept"
+        )
+    return Outcome.completed(answer.result, exact=answer.exact, precision=answer.precision)

@@ -1,0 +1,137 @@
+"""Many jobs from a file: ``add 12 23``, one a line, submitted in groups.
+
+What arrives together is made durable together, and its ids are printed before more is read, so that
+a slow writer's ids come as promptly as a fast one's, and memory stays bounded.  Empty lines and
+lines that start with ``#`` are passed over.  Quotes are those of the shell.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from spoolcalc import files, output, render
+from spoolcalc.errors import OK, USAGE, StorageFailure, UsageError
+from spoolcalc.spool import GROUP, Spool, prepare
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from spoolcalc.job import Document
+
+#: Bytes that are read at once.
+_CHUNK = 64 * 1024
+#: The longest line, in bytes; a job cannot be larger.
+LONGEST_LINE = 1024 * 1024
+
+
+def submit_from(
+    path: str,
+    file: str,
+    *,
+    priority: int,
+    keep_going: bool = False,
+    as_json: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Submit each line of ``file`` (``-`` is stdin) and print one id a line, in order.
+
+    A bad line ends it, or with ``keep_going`` is told and passed over, for exit code 2 at the end.
+    ``on_progress`` is told the bytes read and the jobs submitted, after each group.
+    """
+    spool: Spool | None = None
+    code = OK
+    done = 0
+    for read, lines in _chunks(file):
+        group: list[tuple[int, Document]] = []
+        bad: UsageError | None = None
+        for number, line in lines:
+            try:
+                words = _words(line)
+                if words:
+                    group.append((number, prepare(words[0], words[1:], priority=priority)))
+            except UsageError as error:
+                bad = _named(error, file, number, done + len(group))
+                if not keep_going:
+                    break
+                output.tell_error(bad)
+                code = USAGE
+        for start in range(0, len(group), GROUP):
+            some = group[start : start + GROUP]
+            spool = spool or Spool(path, create=True)
+            ids = spool.publish([document for _, document in some])
+            done += len(ids)
+            if as_json:
+                numbers = [number for number, _ in some]
+                pairs = zip(ids, numbers, strict=True)
+                output.answer("".join(render.as_json(id=i, line=n) for i, n in pairs))
+            else:
+                output.answer("\n".join(ids) + "\n")
+        if on_progress is not None:
+            on_progress(read, done)
+        if bad is not None and not keep_going:
+            raise bad
+    return code
+
+
+def size_of(file: str) -> int | None:
+    """Return how many bytes there are to read, None if that cannot be known."""
+    if file == "-":
+        return None
+    status = files.status(os.path.realpath(file))
+    return None if status is None else status.st_size or None
+
+
+def _chunks(file: str) -> Iterator[tuple[int, list[tuple[int, bytes]]]]:
+    """Yield the bytes read so far and the numbered lines that have come together."""
+    descriptor = 0 if file == "-" else _open(file)
+    number = read = 0
+    rest = b""
+    while True:
+        try:
+            data = os.read(descriptor, _CHUNK)
+        except OSError as error:
+            raise StorageFailure("read", file, error) from error
+        read += len(data)
+        *whole, rest = (rest + data).split(b"\n") if data else [rest, b""]
+        if len(rest) > LONGEST_LINE:
+            raise UsageError(f"{file}, line {number + len(whole) + 1}: longer than {LONGEST_LINE}")
+        yield read, list(enumerate(whole, number + 1))
+        number += len(whole)
+        if not data:
+            break
+    if descriptor:
+        os.close(descriptor)
+
+
+def _open(file: str) -> int:
+    try:
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"cannot read {file}: {reason}") from error
+
+
+def _words(line: bytes) -> list[str]:
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"not UTF-8 (byte {error.start})") from error
+    if text.lstrip().startswith("#"):
+        return []
+    if not any(quote in text for quote in "'\"\\"):
+        return text.split()
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"cannot be split into words: {error}") from error
+
+
+def _named(error: UsageError, file: str, number: int, before: int) -> UsageError:
+    where = "standard input" if file == "-" else file
+    jobs = "1 job before it was" if before == 1 else f"{before} jobs before it were"
+    hint = f"{error.hint}\n  " if error.hint else ""
+    return UsageError(
+        f"{where}, line {number}: {error.message}", f"{hint}Nothing of it was submitted; {jobs}."
+    )

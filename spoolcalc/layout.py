@@ -1,0 +1,132 @@
+"""Every path and name in a spool.  Computes only; touches nothing.
+
+    SPOOL/format.json  tmp/  pending/<priority>-<bucket>/<id>.json  wip/<worker>/<id>.json
+          completed/<bucket>/  failed/<bucket>/  retrieved/<bucket>/<id>.json
+          corrupt/  workers/<worker>.lock  bell  done
+
+``docs/format.md`` is the contract.  Two names carry a fact:
+
+- ``wip/<worker>+<victim>`` belongs to the sweeper ``<worker>``, which is giving up ``<victim>``;
+- ``wip/<worker>.returned`` was handed back whole by its own worker: no attempt is charged.
+"""
+
+from __future__ import annotations
+
+import os
+
+from spoolcalc.ids import LENGTH, bucket_of, is_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from spoolcalc.job import State
+
+SUFFIX = ".json"
+RETURNED = ".returned"
+TAKEN = "+"
+DIRECTORIES = (
+    "tmp",
+    "pending",
+    "wip",
+    "completed",
+    "failed",
+    "retrieved",
+    "corrupt",
+    "workers",
+)
+#: Everything that a spool's top directory holds.
+NAMES = frozenset({*DIRECTORIES, "format.json", "bell", "done"})
+
+_HEX = frozenset("0123456789abcdef")
+
+
+class Layout:
+    """The paths of one spool, and the modes of what is made in it.
+
+    ``shared`` spools are for a group: files are 0660 and directories 2770 in place of 0600, 0700.
+    """
+
+    __slots__ = (
+        "bell",
+        "corrupt",
+        "directory_mode",
+        "done",
+        "file_mode",
+        "format",
+        "pending",
+        "root",
+        "tmp",
+        "wip",
+        "workers",
+    )
+
+    def __init__(self, root: str, *, shared: bool = False) -> None:
+        self.root = root = os.path.abspath(root)
+        self.format = f"{root}/format.json"
+        self.tmp = f"{root}/tmp"
+        self.pending = f"{root}/pending"
+        self.wip = f"{root}/wip"
+        self.corrupt = f"{root}/corrupt"
+        self.workers = f"{root}/workers"
+        self.bell = f"{root}/bell"
+        self.done = f"{root}/done"
+        self.file_mode = 0o660 if shared else 0o600
+        self.directory_mode = 0o2770 if shared else 0o700
+
+    def state(self, state: State) -> str:
+        """Return a state's directory."""
+        return f"{self.root}/{state.value}"
+
+    def pending_bucket(self, priority: int, job_id: str) -> str:
+        """Return the directory in which a runnable job lies."""
+        return f"{self.pending}/{priority}-{bucket_of(job_id)}"
+
+    def finished_bucket(self, state: State, job_id: str) -> str:
+        """Return the directory in which a job with an outcome lies."""
+        return f"{self.root}/{state.value}/{bucket_of(job_id)}"
+
+    def wip_of(self, worker: str) -> str:
+        """Return the directory of a worker's claimed jobs."""
+        return f"{self.wip}/{worker}"
+
+    def lock_of(self, worker: str) -> str:
+        """Return the file whose lock a worker holds for its whole life."""
+        return f"{self.workers}/{worker}.lock"
+
+    def silence_of(self, worker: str) -> str:
+        """Return the note that a worker was found silent once."""
+        return f"{self.workers}/{worker}.silent"
+
+    def temporary(self, owner: str, name: str) -> str:
+        """Return where ``owner`` (a worker, or ``submit``) writes before it publishes."""
+        return f"{self.tmp}/{owner}.{name}"
+
+
+def file_name(job_id: str) -> str:
+    """Return the name of a job's document."""
+    return job_id + SUFFIX
+
+
+def id_of(name: str) -> str | None:
+    """Return the id of a document's name, or None if it is not one."""
+    job_id = name[:LENGTH]
+    return job_id if name[LENGTH:] == SUFFIX and is_id(job_id) else None
+
+
+def is_pending_bucket(name: str) -> bool:
+    """Tell whether ``name`` is that of a bucket in ``pending/``."""
+    return len(name) == 10 and name[0] in "0123456789" and name[1] == "-" and is_bucket(name[2:])
+
+
+def is_bucket(name: str) -> bool:
+    """Tell whether ``name`` is that of a bucket of finished jobs."""
+    return len(name) == 8 and _HEX.issuperset(name)
+
+
+def owner_of(directory: str) -> str | None:
+    """Return the worker that a directory in ``wip/`` belongs to; None if it was handed back."""
+    return None if directory.endswith(RETURNED) else directory.partition(TAKEN)[0]
+
+
+def victim_of(directory: str) -> str:
+    """Return the worker that had claimed what lies in a directory in ``wip/``."""
+    return directory.removesuffix(RETURNED).rpartition(TAKEN)[2]

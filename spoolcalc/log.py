@@ -1,0 +1,93 @@
+"""A worker's log on stderr: one line for each job, and one for whatever an administrator must know.
+
+With ``quiet`` only what went wrong; with ``verbose`` also claims, and whose jobs were taken over.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from spoolcalc import output
+from spoolcalc.job import State, timestamp
+from spoolcalc.worker import Report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from spoolcalc.errors import SpoolError
+    from spoolcalc.job import Job, Outcome
+    from spoolcalc.sweep import Swept
+
+#: Characters of an operand list or a result that a line shows.
+_SHOWN = 60
+_RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
+
+
+class Log(Report):
+    """Writes what a worker reports."""
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self._quiet = quiet
+        self._verbose = verbose
+        self._coloured = output.errors_on_terminal() and "NO_COLOR" not in os.environ
+
+    def started(self, worker: str) -> None:
+        """Name the worker."""
+        if self._verbose:
+            self._line("started", worker)
+
+    def claimed(self, job: Job) -> None:
+        """Name the job."""
+        if self._verbose:
+            self._line("claimed", f"{job.id} {_shown(job)}")
+
+    def ended(self, job: Job, outcome: Outcome, seconds: float) -> None:
+        """Tell how the job ended."""
+        failed = outcome.state is State.FAILED
+        if self._quiet and not failed:
+            return
+        came = f"failed: {outcome.error}" if failed else f"= {_short(outcome.result or '')}"
+        told = f"{job.id} {_shown(job)} {came} ({seconds * 1000:.1f} ms)"
+        self._line(outcome.state.value, told, alarming=failed)
+
+    def discarded(self, job: Job) -> None:
+        """Tell that the outcome came too late."""
+        told = f"{job.id} {_shown(job)}: this worker was taken for dead, and the job given on"
+        self._line("discarded", told, alarming=True)
+
+    def swept(self, swept: Swept) -> None:
+        """Tell which workers were given up and what became of their jobs."""
+        for worker, reason in swept.workers.items():
+            if swept.put_back or swept.poisoned or swept.finished:
+                self._line("recovered", f"the jobs of {worker}: {reason}", alarming=True)
+        for job_id in swept.poisoned:
+            self._line(
+                "poison", f"{job_id} took down too many workers and has failed", alarming=True
+            )
+        for path in swept.quarantined:
+            self._line("corrupt", f"{path} cannot be read and was moved to corrupt/", alarming=True)
+        if self._verbose:
+            for job_id in swept.put_back:
+                self._line("pending", f"{job_id} is runnable again")
+
+    def trouble(self, error: SpoolError) -> None:
+        """Tell what the environment refused, and what to do."""
+        told = error.message + (f". {error.hint}" if error.hint else "")
+        self._line("trouble", f"{told} Trying again.", alarming=True)
+
+    def _line(self, kind: str, told: str, *, alarming: bool = False) -> None:
+        when = timestamp(time.time())
+        if self._coloured:
+            colour = _RED if alarming else ""
+            output.tell(f"{_DIM}{when[11:19]}{_PLAIN} {colour}{kind:<9}{_PLAIN} {told}")
+        else:
+            output.tell(f"{when} {kind} {told}")
+
+
+def _shown(job: Job) -> str:
+    return _short(" ".join((job.operation, *job.operands)))
+
+
+def _short(text: str) -> str:
+    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: _SHOWN + 1])
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -1,0 +1,118 @@
+"""Finding jobs: by id, by state, by number.  Reads only, and never waits for anybody.
+
+A reader walks the states in the order in which jobs flow, so that a job that moves on while it
+looks is met further down.  Jobs also go back (a worker died, a job was returned), so that a reader
+looks again before it says "no such job".
+"""
+
+from __future__ import annotations
+
+import os
+
+from spoolcalc import files
+from spoolcalc.errors import BadJobId, CorruptDocument, NewerFormat, NoSuchJob
+from spoolcalc.ids import is_id
+from spoolcalc.job import MAX_DOCUMENT, PRIORITIES, Job, Malformed, State, decode
+from spoolcalc.layout import file_name, id_of, is_bucket, is_pending_bucket, victim_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spoolcalc.layout import Layout
+
+#: How often all states are walked before a job is said to be nowhere.
+LOOKS = 3
+
+_FINISHED = (State.COMPLETED, State.FAILED, State.RETRIEVED)
+
+
+def find(layout: Layout, job_id: str) -> tuple[Job, str]:
+    """Return a job and the path where it lay.
+
+    Raises :class:`~spoolcalc.errors.BadJobId`, :class:`~spoolcalc.errors.NoSuchJob`, or
+    :class:`~spoolcalc.errors.CorruptDocument`.  Costs at most some 20 system calls and one for each
+    worker, however many jobs there are.
+    """
+    if not is_id(job_id):
+        raise BadJobId(
+            f"not a job id: {shown(job_id)}",
+            "An id is what `spool submit` prints, like 019ab2c4-5d6e-7f80-9a1b-2c3d4e5f6071.",
+        )
+    for _ in range(LOOKS):
+        for state, path, worker in _places(layout, job_id):
+            found = load(state, path, worker)
+            if found is not None:
+                return found, path
+    raise NoSuchJob(
+        f"no such job: {job_id} in {layout.root}", "It was never submitted here, or it was cleaned."
+    )
+
+
+def load(state: State, path: str, worker: str | None = None) -> Job | None:
+    """Return the job at ``path``, or None if it is not there (any more)."""
+    try:
+        read = files.read(path, MAX_DOCUMENT)
+        if read is None:
+            return None
+        data, status = read
+        return Job(decode(data), state, worker=worker, updated=status.st_ctime)
+    except (files.Unreadable, Malformed) as error:
+        raise CorruptDocument(path, str(error)) from error
+
+
+def load_if_readable(state: State, path: str, worker: str | None = None) -> Job | None:
+    """Return the job at ``path``, or None if it is not there or is no job this version can read."""
+    try:
+        return load(state, path, worker)
+    except (CorruptDocument, NewerFormat):
+        return None
+
+
+def walk(layout: Layout, state: State) -> Iterator[tuple[str, str, str | None]]:
+    """Yield the path, the id and the worker (in ``wip``) of each job in a state, in order.
+
+    In ``pending`` that is the order in which they will be taken; elsewhere, that of submission.
+    """
+    top = layout.state(state)
+    is_right = {State.PENDING: is_pending_bucket, State.WIP: _is_any}.get(state, is_bucket)
+    for directory in sorted(filter(is_right, files.names(top) or ())):
+        worker = victim_of(directory) if state is State.WIP else None
+        for name in sorted(files.names(f"{top}/{directory}") or ()):
+            job_id = id_of(name)
+            if job_id is not None:
+                yield f"{top}/{directory}/{name}", job_id, worker
+
+
+def count(layout: Layout, state: State) -> int:
+    """Return how many jobs are in a state.  Reads names only, once each."""
+    top = layout.state(state)
+    return sum(
+        sum(1 for name in files.names(f"{top}/{directory}") or () if id_of(name) is not None)
+        for directory in files.names(top) or ()
+    )
+
+
+def count_corrupt(layout: Layout) -> int:
+    """Return how many things lie in ``corrupt/``, their reasons not counted."""
+    return sum(1 for name in files.names(layout.corrupt) or () if not name.endswith(".reason"))
+
+
+def shown(text: str) -> str:
+    """Return a text from outside as it may be shown in a message: quoted, escaped, short."""
+    quoted = ascii(text if len(text) <= 60 else text[:57] + "...")
+    return f"{quoted} ({len(text)} characters)" if len(text) > 60 else quoted
+
+
+def _places(layout: Layout, job_id: str) -> Iterator[tuple[State, str, str | None]]:
+    name = file_name(job_id)
+    for priority in PRIORITIES:
+        yield State.PENDING, f"{layout.pending_bucket(priority, job_id)}/{name}", None
+    for directory in files.names(layout.wip) or ():
+        yield State.WIP, f"{layout.wip_of(directory)}/{name}", victim_of(directory)
+    for state in _FINISHED:
+        yield state, f"{layout.finished_bucket(state, job_id)}/{name}", None
+
+
+def _is_any(name: str) -> bool:
+    return os.sep not in name

@@ -1,0 +1,79 @@
+"""The one that talks to standard output and standard error.
+
+stdout carries the answer and nothing else.  What was written there has left this process when
+:func:`answer` returns, and is on disk if it goes into a file, so that a job may be marked retrieved
+after it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+
+from spoolcalc.errors import SpoolError, StorageFailure
+
+_STDOUT, _STDERR = 1, 2
+
+
+def hold_standard_descriptors() -> None:
+    """Make sure that no file we open can become our standard output.
+
+    Started with a closed stdout (``>&-``), a process gets its number for the next file it opens.
+    The stand-in can only be read, so that writing to it fails as it should.
+    """
+    for descriptor in (0, _STDOUT, _STDERR):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY)
+
+
+def answer(text: str) -> None:
+    """Write ``text`` to stdout, wholly; raise StorageFailure if it cannot take it."""
+    rest = memoryview(text.encode("utf-8", "surrogateescape"))
+    try:
+        while rest:
+            rest = rest[os.write(_STDOUT, rest) :]
+        if stat.S_ISREG(os.fstat(_STDOUT).st_mode):
+            os.fsync(_STDOUT)
+    except OSError as error:
+        raise StorageFailure("write to", "standard output", error) from error
+
+
+def tell(text: str) -> None:
+    """Write one message to stderr; nobody listening there is no reason to fail."""
+    try:
+        os.write(_STDERR, (text + "\n").encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EBADF, errno.ENOSPC, errno.EIO):
+            raise
+
+
+def tell_error(error: SpoolError) -> None:
+    """Write an error for people: what happened, and what to do."""
+    tell(f"spool: {error.message}" + (f"\n  {error.hint}" if error.hint else ""))
+
+
+def on_terminal() -> bool:
+    """Tell whether stdout is a terminal."""
+    return os.isatty(_STDOUT)
+
+
+def errors_on_terminal() -> bool:
+    """Tell whether stderr is a terminal."""
+    return os.isatty(_STDERR)
+
+
+def width() -> int:
+    """Return the columns of the terminal, 80 if it does not say."""
+    try:
+        return os.get_terminal_size(_STDOUT).columns or 80
+    except OSError:
+        return 80
+
+
+def python_and_system() -> str:
+    """Return what a bug report should say of the machine."""
+    return f"Python {sys.version.split()[0]} on {sys.platform}"

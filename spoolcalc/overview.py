@@ -1,0 +1,92 @@
+"""The whole spool at one look: how many jobs in each state, how old, and who works on what."""
+
+from __future__ import annotations
+
+import time
+
+from spoolcalc import files, lease, lookup
+from spoolcalc.ids import seconds_of
+from spoolcalc.job import State
+from spoolcalc.layout import id_of, is_pending_bucket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from spoolcalc.job import Job
+    from spoolcalc.layout import Layout
+
+
+class WorkerView:
+    """A living worker: its name, host, process id and start (RFC 3339), and the jobs it is at."""
+
+    __slots__ = ("host", "jobs", "pid", "started", "worker")
+
+    def __init__(self, worker: str, host: str, pid: int, started: str, jobs: list[Job]) -> None:
+        self.worker = worker
+        self.host = host
+        self.pid = pid
+        self.started = started
+        self.jobs = jobs
+
+
+class Overview:
+    """``oldest`` is the age of the oldest pending job in seconds, None if there is none."""
+
+    __slots__ = ("corrupt", "counts", "oldest", "path", "workers")
+
+    def __init__(
+        self,
+        path: str,
+        counts: dict[State, int],
+        corrupt: int,
+        oldest: float | None,
+        workers: list[WorkerView],
+    ) -> None:
+        self.path = path
+        self.counts = counts
+        self.corrupt = corrupt
+        self.oldest = oldest
+        self.workers = workers
+
+    @property
+    def hint(self) -> str | None:
+        """What the administrator should do now, if anything."""
+        waiting = self.counts[State.PENDING] + self.counts[State.WIP]
+        if waiting and not self.workers:
+            jobs = "1 job waits" if waiting == 1 else f"{waiting} jobs wait"
+            return f"{jobs} and no worker is alive: start one with `spool work`"
+        if self.corrupt:
+            return f"{self.corrupt} unreadable in {self.path}/corrupt; each has its .reason there"
+        return None
+
+
+def overview(layout: Layout) -> Overview:
+    """Look at the whole spool.  One listing of every directory; no document but those in wip."""
+    counts = {state: lookup.count(layout, state) for state in State}
+    return Overview(
+        layout.root, counts, lookup.count_corrupt(layout), _oldest(layout), _workers(layout)
+    )
+
+
+def _oldest(layout: Layout) -> float | None:
+    first: dict[str, str] = {}  # the oldest bucket of each priority
+    for bucket in sorted(filter(is_pending_bucket, files.names(layout.pending) or ())):
+        first.setdefault(bucket[0], bucket)
+    names = [n for b in first.values() for n in files.names(f"{layout.pending}/{b}") or ()]
+    ids = [job_id for job_id in map(id_of, names) if job_id is not None]
+    return max(0.0, time.time() - seconds_of(min(ids))) if ids else None
+
+
+def _workers(layout: Layout) -> list[WorkerView]:
+    jobs: dict[str, list[Job]] = {}
+    for path, _, worker in lookup.walk(layout, State.WIP):
+        job = lookup.load_if_readable(State.WIP, path, worker)
+        if job is not None and worker is not None:
+            jobs.setdefault(worker, []).append(job)
+    views = []
+    for worker in lease.workers(layout):
+        if lease.alive(layout, worker):
+            told = lease.read_identity(layout, worker)
+            host, pid = str(told.get("host", "?")), int(told.get("pid", 0))
+            started = str(told.get("started", "?"))
+            views.append(WorkerView(worker, host, pid, started, jobs.get(worker, [])))
+    return views

@@ -1,0 +1,92 @@
+"""What to claim next: the runnable jobs in order, priority first and then age.
+
+A listing is read once and then walked, so that a claim costs the same with a thousand jobs waiting
+as with a million (looking the directory up afresh for each claim: 10 times slower at 1,000).  The
+listing may be stale; whoever claims finds out.
+
+Nothing here changes a job.  Empty buckets are removed and what is no job goes to ``corrupt/``, so
+that ``pending/`` is empty exactly when nothing can be run now.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from spoolcalc import files
+from spoolcalc.layout import id_of, is_pending_bucket
+from spoolcalc.transitions import quarantine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from spoolcalc.layout import Layout
+
+#: For how long (seconds) a more urgent job may wait behind a listing taken before it came.
+LOOK_AGAIN = 0.05
+
+
+class Cursor:
+    """Walks through ``pending/``.  For one thread."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._buckets: list[str] = []  # the next one last
+        self._names: dict[str, list[str]] = {}  # of listed buckets; the next one last
+        self._looked = -LOOK_AGAIN
+        self._passed: set[str] = set()
+
+    def next(self) -> tuple[str, str] | None:
+        """Return the directory and the name of the next job; None if none was found just now."""
+        if time.monotonic() - self._looked >= LOOK_AGAIN:
+            self._look()
+        found = self._walk()
+        if found is None:
+            self._names.clear()
+            self._look()
+            found = self._walk()
+        return found
+
+    def pass_by(self, name: str) -> None:
+        """Leave a job for other workers: this cursor will not show it again."""
+        self._passed.add(name)
+
+    def _look(self) -> None:
+        """List the buckets.  One is the current if nothing more urgent has come before it."""
+        self._looked = time.monotonic()
+        buckets = []
+        for entry in files.entries(self._layout.pending) or ():
+            if is_pending_bucket(entry.name) and entry.is_dir(follow_symlinks=False):
+                buckets.append(entry.name)
+            else:
+                self._reject(entry.path, "neither a bucket nor a job of pending/")
+        self._buckets = sorted(buckets, reverse=True)
+
+    def _walk(self) -> tuple[str, str] | None:
+        while self._buckets:
+            bucket = self._buckets[-1]
+            path = f"{self._layout.pending}/{bucket}"
+            listed = self._names.get(bucket)
+            if listed is None:
+                listed = self._names[bucket] = self._list(path)
+            if listed:
+                return path, listed.pop()
+            del self._names[bucket]
+            self._buckets.pop()
+        return None
+
+    def _list(self, path: str) -> list[str]:
+        names = files.names(path)
+        if names == []:
+            files.remove_directory(path)
+        runnable = []
+        for name in names or ():
+            if id_of(name) is None:
+                self._reject(f"{path}/{name}", "its name is not that of a job")
+            elif name not in self._passed:
+                runnable.append(name)
+        runnable.sort(reverse=True)
+        return runnable
+
+    def _reject(self, path: str, reason: str) -> None:
+        if not os.path.basename(path).startswith(".nfs"):  # NFS keeps a deleted open file so
+            quarantine(self._layout, path, reason)

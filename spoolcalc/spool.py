@@ -1,0 +1,289 @@
+"""The spool: one directory, and all that can be asked of it.
+
+This is the library's front; the command line and every other front say what they mean through it.
+
+    spool = Spool("/var/spool/calc")
+    job_id = spool.submit("add", ["12", "23"])
+    with spool.register() as lease:
+        claim = spool.claim(lease)
+        spool.finish(claim, Outcome.completed("35"))
+    spool.fetch(job_id).result
+
+Every method may raise :class:`~spoolcalc.errors.SpoolUnusable`; what else it raises it says.  A
+Spool may be shared between threads, but for :meth:`claim`, which is for one.  Jobs are frozen
+values: what they were when looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+
+from spoolcalc import access, lookup, transitions
+from spoolcalc.errors import NewerFormat, NotFinished, UsageError
+from spoolcalc.ids import new_id
+from spoolcalc.job import (
+    DEFAULT_PRIORITY,
+    MAX_CRASHES,
+    MAX_SUBMITTED,
+    PRIORITIES,
+    State,
+    new_document,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from spoolcalc.job import Document, Job, Outcome
+    from spoolcalc.lease import Lease
+    from spoolcalc.overview import Overview
+    from spoolcalc.pending import Cursor
+    from spoolcalc.sweep import Cleaned, Swept
+    from spoolcalc.transitions import Claim
+
+#: How many jobs :meth:`Spool.submit_many` makes durable together.
+GROUP = 256
+
+
+class Spool:
+    """A spool directory.
+
+    ``path`` is where it is, ``create`` whether to make it (0700) if there is none.  Raises
+    :class:`~spoolcalc.errors.NoSpool`, :class:`~spoolcalc.errors.NotYours` or
+    :class:`~spoolcalc.errors.NewerFormat`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
+        self.layout = access.open_spool(os.fspath(path), create=create)
+        self._cursor: Cursor | None = None
+
+    @property
+    def path(self) -> str:
+        """The directory, absolute."""
+        return self.layout.root
+
+    def submit(
+        self,
+        operation: str,
+        operands: Sequence[str],
+        *,
+        priority: int = DEFAULT_PRIORITY,
+        max_crashes: int = MAX_CRASHES,
+    ) -> str:
+        """Check a job, make it durable, and return its id.
+
+        ``priority`` goes from 0 (taken first) to 9.  Raises
+        :class:`~spoolcalc.errors.UnknownOperation` or :class:`~spoolcalc.errors.BadOperands`
+        before anything is written.
+        """
+        document = prepare(operation, operands, priority=priority, max_crashes=max_crashes)
+        return self.publish([document])[0]
+
+    def submit_many(
+        self,
+        jobs: Iterable[tuple[str, Sequence[str]]],
+        *,
+        priority: int = DEFAULT_PRIORITY,
+        max_crashes: int = MAX_CRASHES,
+    ) -> Iterator[str]:
+        """Submit jobs in groups, and yield each id once its job is durable, in order.
+
+        Memory stays bounded however many there are.  A bad one raises as :meth:`submit` does, after
+        those before it were submitted and yielded.
+        """
+        group: list[Document] = []
+        bad: UsageError | None = None
+        for operation, operands in jobs:
+            try:
+                group.append(
+                    prepare(operation, operands, priority=priority, max_crashes=max_crashes)
+                )
+            except UsageError as error:
+                bad = error
+                break
+            if len(group) >= GROUP:
+                yield from self.publish(group)
+                group = []
+        yield from self.publish(group)
+        if bad is not None:
+            raise bad
+
+    def publish(self, documents: Sequence[Document]) -> Sequence[str]:
+        """Make jobs that :func:`prepare` made durable together, and return their ids."""
+        if documents:
+            transitions.publish(self.layout, documents)
+        return [str(document["id"]) for document in documents]
+
+    def find(self, job_id: str) -> Job:
+        """Return the job of that id.
+
+        Raises :class:`~spoolcalc.errors.BadJobId`, :class:`~spoolcalc.errors.NoSuchJob` or
+        :class:`~spoolcalc.errors.CorruptDocument`.
+        """
+        return lookup.find(self.layout, job_id)[0]
+
+    def list(self, state: State) -> Iterator[Job]:
+        """Yield the jobs in a state, as they were when met; those that move meanwhile are left out.
+
+        Pending ones come in the order in which they will be taken, others in that of submission.
+        What is no readable job is left out too.
+        """
+        for path, _, worker in lookup.walk(self.layout, state):
+            job = lookup.load_if_readable(state, path, worker)
+            if job is not None:
+                yield job
+
+    def counts(self) -> dict[State, int]:
+        """Return how many jobs are in each state, one look after the other."""
+        return {state: lookup.count(self.layout, state) for state in State}
+
+    def overview(self) -> Overview:
+        """Return the counts, the oldest pending job's age, and who works on what."""
+        from spoolcalc.overview import overview
+
+        return overview(self.layout)
+
+    def fetch(
+        self, job_id: str, deliver: Callable[[Job], object] | None = None, *, keep: bool = False
+    ) -> Job:
+        """Return a finished job, and mark it retrieved if it completed (unless ``keep``).
+
+        ``deliver`` is called with the job first; when it raises, the job stays unretrieved.  A
+        failed job stays in ``failed/``.  Raises as :meth:`find` does, and
+        :class:`~spoolcalc.errors.NotFinished`.
+        """
+        job, path = lookup.find(self.layout, job_id)
+        if not job.state.finished:
+            raise NotFinished(f"not finished: job {job_id} is {job.state}")
+        if deliver is not None:
+            deliver(job)
+        if job.state is State.COMPLETED and not keep:
+            transitions.retire(self.layout, path, job_id)
+        return job
+
+    @contextmanager
+    def register(self, seconds: float | None = None) -> Iterator[Lease]:
+        """Be a worker for the length of a ``with`` block; ``seconds`` is the lease.
+
+        The lease must be renewed (:meth:`~spoolcalc.Lease.renew`) more often than it runs out.
+        What is still claimed at the end of the block is handed back, uncharged.
+        """
+        from spoolcalc.lease import DEFAULT_LEASE, Lease
+
+        taken = Lease.take(self.layout, DEFAULT_LEASE if seconds is None else seconds)
+        try:
+            yield taken
+        finally:
+            self.leave(taken)
+
+    def leave(self, lease: Lease) -> None:
+        """End a worker's lease; what it still holds is handed back, uncharged.
+
+        When the operating system refuses, the next sweep of anybody's does it.
+        """
+        from spoolcalc.sweep import hand_back
+
+        try:
+            hand_back(self.layout, lease)
+        finally:
+            lease.release()
+
+    def claim(self, lease: Lease, knows: Callable[[str], bool] | None = None) -> Claim | None:
+        """Take the next job; None if there is none, or if ``lease`` was given up.
+
+        A job whose operation ``knows`` denies is left to other workers, and this Spool will not
+        take it again.
+        """
+        from spoolcalc.pending import Cursor
+
+        cursor = self._cursor = self._cursor or Cursor(self.layout)
+        while (found := cursor.next()) is not None:
+            bucket, name = found
+            try:
+                claimed = transitions.claim(self.layout, lease.worker, bucket, name)
+            except NewerFormat:
+                cursor.pass_by(name)
+                continue
+            if claimed is None:
+                if lease.fenced():
+                    return None
+            elif knows is None or knows(claimed.document["operation"]):
+                return claimed
+            else:
+                cursor.pass_by(name)
+                self.give_back(claimed)
+        return None
+
+    def finish(self, claim: Claim, outcome: Outcome) -> bool:
+        """Record an outcome; False if the job was given to another worker meanwhile.
+
+        After a StorageFailure it may be called again.
+        """
+        return transitions.finish(self.layout, claim, outcome)
+
+    def give_back(self, claim: Claim) -> bool:
+        """Return a claimed job unrun, uncharged; False if it was given to another meanwhile."""
+        return transitions.put_back(self.layout, claim.path, claim.document)
+
+    def sweep(self, lease: Lease | None = None, *, thorough: bool = True) -> Swept:
+        """Give the jobs of dead and silent workers to others.
+
+        ``lease`` is the sweeper's own; without one, it registers for as long as the sweep takes.
+        """
+        from spoolcalc.sweep import sweep
+
+        if lease is not None:
+            return sweep(self.layout, lease, thorough=thorough)
+        with self.register() as taken:
+            return sweep(self.layout, taken, thorough=thorough)
+
+    def clean(
+        self,
+        *,
+        grace: float = 0.0,
+        completed_older_than: float | None = None,
+        failed_older_than: float | None = None,
+        dry_run: bool = False,
+    ) -> Cleaned:
+        """Remove retrieved jobs older than ``grace`` seconds, and old leftovers in ``tmp/``.
+
+        Completed and failed ones are removed only where their age (seconds since they finished) is
+        given.
+        """
+        from spoolcalc.sweep import clean
+
+        return clean(
+            self.layout,
+            grace=grace,
+            completed_older_than=completed_older_than,
+            failed_older_than=failed_older_than,
+            dry_run=dry_run,
+        )
+
+
+def prepare(
+    operation: str,
+    operands: Sequence[str],
+    *,
+    priority: int = DEFAULT_PRIORITY,
+    max_crashes: int = MAX_CRASHES,
+) -> Document:
+    """Check a job and return its document, with a new id; nothing is written.
+
+    Raises :class:`~spoolcalc.errors.UsageError` or one of its kinds.
+    """
+    from spoolcalc import operations
+
+    if priority not in PRIORITIES:
+        raise UsageError(f"not a priority: {priority}", "It goes from 0 (first) to 9 (last).")
+    if max_crashes < 1:
+        raise UsageError(f"not a number of crashes: {max_crashes}", "At least 1.")
+    operations.get(operation).check(operands)
+    size = sum(len(operand) + 3 for operand in operands)
+    if size > MAX_SUBMITTED:
+        raise UsageError(
+            f"the operands take {size} bytes, and a job may have {MAX_SUBMITTED}",
+            "Split the job.",
+        )
+    return new_document(new_id(), operation, operands, priority=priority, max_crashes=max_crashes)

@@ -1,0 +1,233 @@
+"""What nobody else will do: give dead workers' jobs to others, and remove what was fetched.
+
+Any number of sweepers may be at it at once, and any of them may be killed at any instruction: all
+they do is renames, each with one winner, and what a dead sweeper had taken is swept itself.  There
+is no lock around it, for a sweeper that was stopped would keep everybody's jobs waiting.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from spoolcalc import files, lease
+from spoolcalc.errors import NewerFormat
+from spoolcalc.job import DEFAULT_PRIORITY, Attempt, State, crashes, timestamp
+from spoolcalc.layout import RETURNED, TAKEN, id_of, is_bucket, owner_of, victim_of
+from spoolcalc.transitions import charge, forget, load, put_back, quarantine, settle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from spoolcalc.layout import Layout
+    from spoolcalc.lease import Lease
+
+#: Leftovers in ``tmp/`` are removed when they are this old (seconds): a day.
+TMP_AGE = 86_400.0
+
+
+class Swept:
+    """What one sweep did.
+
+    Ids of jobs put back to pending, ended as poison, and found with their outcome inside; paths of
+    what was moved to ``corrupt/``; the workers that were given up, with the reason.
+    """
+
+    __slots__ = ("finished", "poisoned", "put_back", "quarantined", "workers")
+
+    def __init__(self) -> None:
+        self.put_back: list[str] = []
+        self.poisoned: list[str] = []
+        self.finished: list[str] = []
+        self.quarantined: list[str] = []
+        self.workers: dict[str, str] = {}
+
+
+class Cleaned:
+    """What one cleaning removed: jobs by state, leftovers in ``tmp/``, and the jobs' bytes."""
+
+    __slots__ = ("bytes", "completed", "failed", "leftovers", "retrieved")
+
+    def __init__(self) -> None:
+        self.retrieved = 0
+        self.completed = 0
+        self.failed = 0
+        self.leftovers = 0
+        self.bytes = 0
+
+
+def sweep(layout: Layout, mine: Lease, *, thorough: bool = False) -> Swept:
+    """Recover the jobs of all workers that are dead or silent.
+
+    Cheap when there is nothing to do: a listing of ``wip/`` and one of each worker's directory.
+    ``thorough`` also looks after workers that had no job.  ``mine`` is the sweeper's own lease.
+    """
+    swept = Swept()
+    now = mine.renew()
+    if now is None:
+        return swept
+    for directory in files.names(layout.wip) or ():
+        path = layout.wip_of(directory)
+        owner = owner_of(directory)
+        if owner is None:
+            _recover(layout, mine, path, None, swept)
+        elif owner != mine.worker:
+            if thorough or files.names(path) != []:
+                _give_up(layout, mine, directory, owner, now, swept)
+        elif directory != mine.worker:  # this sweeper took it, and was kept from finishing
+            _recover(layout, mine, path, "it died", swept)
+    if thorough:
+        _forget_workers(layout, mine, now)
+    return swept
+
+
+def hand_back(layout: Layout, mine: Lease) -> None:
+    """Put back what a worker still holds when it leaves, uncharged.
+
+    Commit point: the rename to ``.returned``, which needs no space on the disk.  Killed after it,
+    or when the disk is full: any sweep goes on with it.
+    """
+    if files.names(layout.wip_of(mine.worker)) and mine.surrender():
+        _recover(layout, mine, layout.wip_of(mine.worker) + RETURNED, None, Swept())
+
+
+def _give_up(
+    layout: Layout, mine: Lease, directory: str, owner: str, now: float, swept: Swept
+) -> None:
+    """Fence off a worker that is gone, by one rename of all it holds, and recover its jobs."""
+    proof = lease.given_up(layout, owner, now)
+    if proof is None:
+        return
+    try:
+        victim = victim_of(directory)
+        taken = layout.wip_of(f"{mine.worker}{TAKEN}{victim}")
+        if files.move(layout.wip_of(directory), taken):
+            swept.workers[owner] = proof.reason
+            _recover(layout, mine, taken, proof.reason, swept)
+    finally:
+        proof.close()
+
+
+def _recover(layout: Layout, mine: Lease, path: str, reason: str | None, swept: Swept) -> None:
+    """Hand on each job in a directory that no worker works in any more.
+
+    ``reason`` is why its worker was given up; without one the jobs were returned, so that nobody is
+    charged.  Several sweepers may be at one returned directory: each job goes by one rename.
+    """
+    names = files.names(path)
+    if names is None:
+        if files.status(path) is not None:
+            swept.quarantined += [path] * quarantine(layout, path, "not a worker's directory")
+        return
+    for name in names:
+        _hand_on(layout, mine, f"{path}/{name}", reason, swept)
+    files.remove_directory(path)
+
+
+def _hand_on(layout: Layout, mine: Lease, path: str, reason: str | None, swept: Swept) -> None:
+    name = os.path.basename(path)
+    job_id = id_of(name)
+    if job_id is None:
+        swept.quarantined += [path] * quarantine(layout, path, "its name is not that of a job")
+        return
+    status = files.status(path)
+    try:
+        document = load(layout, path, name)
+    except NewerFormat:
+        # Its priority cannot be read: a newer worker will take it from where jobs usually lie.
+        bucket = layout.pending_bucket(DEFAULT_PRIORITY, job_id)
+        files.move_into(path, bucket, name, layout.directory_mode)
+        return
+    if document is None or status is None:
+        swept.quarantined += [path] * (status is not None)
+    elif document["outcome"] is not None:
+        swept.finished += [job_id] * settle(layout, path, document)
+    elif reason is None:
+        swept.put_back += [job_id] * put_back(layout, path, document)
+    else:
+        victim = victim_of(os.path.basename(os.path.dirname(path)))
+        started, now = timestamp(status.st_ctime), timestamp(time.time())
+        lost = Attempt(victim, started, now, "lost", f"worker {victim} was lost: {reason}")
+        if charge(layout, mine.worker, path, document, lost):
+            spent = crashes(document) + 1 >= document["max_crashes"]
+            (swept.poisoned if spent else swept.put_back).append(job_id)
+
+
+def _forget_workers(layout: Layout, mine: Lease, now: float) -> None:
+    """Remove what workers left behind that are gone and hold nothing any more."""
+    holding = {owner_of(directory) for directory in files.names(layout.wip) or ()}
+    leftovers = files.names(layout.tmp) or ()
+    for worker in lease.workers(layout):
+        if worker == mine.worker or worker in holding:
+            continue
+        proof = lease.given_up(layout, worker, now)
+        if proof is None:
+            continue
+        try:
+            for name in leftovers:
+                if name.startswith(f"{worker}."):
+                    files.remove(f"{layout.tmp}/{name}")
+            files.remove(layout.silence_of(worker))
+            files.remove(layout.lock_of(worker))
+        finally:
+            proof.close()
+
+
+def clean(
+    layout: Layout,
+    *,
+    grace: float = 0.0,
+    completed_older_than: float | None = None,
+    failed_older_than: float | None = None,
+    dry_run: bool = False,
+) -> Cleaned:
+    """Remove retrieved jobs, old leftovers of ``tmp/``, and what the user's own retention names.
+
+    ``grace`` is how long ago (seconds) a job must have been retrieved; the others, how long ago it
+    must have finished.  Without them nothing that was not retrieved is removed.  ``dry_run`` only
+    counts.  Ages are told by the file system's clock.
+    """
+    cleaned = Cleaned()
+    now = _file_system_now(layout)
+    ages = {
+        State.RETRIEVED: grace,
+        State.COMPLETED: completed_older_than,
+        State.FAILED: failed_older_than,
+    }
+    for state, age in ages.items():
+        if age is not None:
+            removed = sum(
+                _clean_bucket(f"{layout.state(state)}/{bucket}", now - age, cleaned, dry_run)
+                for bucket in files.names(layout.state(state)) or ()
+                if is_bucket(bucket)
+            )
+            setattr(cleaned, state.value, removed)
+    for name in files.names(layout.tmp) or ():
+        path = f"{layout.tmp}/{name}"
+        status = files.status(path)
+        if status is not None and now - status.st_mtime >= TMP_AGE:
+            cleaned.leftovers += dry_run or files.remove(path)
+    return cleaned
+
+
+def _clean_bucket(path: str, before: float, cleaned: Cleaned, dry_run: bool) -> int:  # noqa: FBT001
+    removed = 0
+    for name in files.names(path) or ():
+        document = f"{path}/{name}"
+        status = files.status(document)
+        if id_of(name) is None or status is None or status.st_mtime > before:
+            continue
+        if dry_run or forget(document):
+            removed += 1
+            cleaned.bytes += status.st_size
+    if not dry_run:
+        files.remove_directory(path)
+    return removed
+
+
+def _file_system_now(layout: Layout) -> float:
+    """Return the time by the clock that the file system stamps its files with."""
+    path = layout.temporary("clean", os.urandom(8).hex())
+    files.close([files.write(path, b"", layout.file_mode)])
+    status = files.status(path)
+    files.remove(path)
+    return time.time() if status is None else status.st_mtime

@@ -1,0 +1,272 @@
+"""Every way a job changes its state.  One rename (or link) each, and it is the commit point.
+
+    submit    (none)    -> pending             publish
+    claim     pending   -> wip                 claim
+    finish    wip       -> completed, failed   record, then settle
+    return    wip       -> pending             put_back
+    fetch     completed -> retrieved           retire
+    clean     retrieved -> (none)              forget
+    reject    anywhere  -> corrupt             quarantine
+
+What each crash leaves is said beside it, and ``docs/guarantees.md`` collects it.  To lose a race is
+answered (``False`` or ``None``), not raised.  Callers hold a :class:`~spoolcalc.layout.Layout`;
+what the operating system refuses comes up as :class:`~spoolcalc.errors.StorageFailure`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import time
+from contextlib import suppress
+
+from spoolcalc import files
+from spoolcalc.errors import NewerFormat, StorageFailure
+from spoolcalc.job import (
+    MAX_DOCUMENT,
+    Attempt,
+    Job,
+    Malformed,
+    Outcome,
+    State,
+    crashes,
+    decode,
+    encode,
+    timestamp,
+    with_attempt,
+    with_outcome,
+)
+from spoolcalc.layout import file_name, id_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spoolcalc.job import Document
+    from spoolcalc.layout import Layout
+
+_serial = itertools.count()
+
+
+class Claim:
+    """A job in the hands of a worker: what to run, and the path by which it may finish it.
+
+    ``started`` is when it was taken, in seconds since the epoch by the worker's clock.
+    """
+
+    __slots__ = ("document", "path", "started", "worker")
+
+    def __init__(self, document: Document, path: str, worker: str, started: float) -> None:
+        self.document = document
+        self.path = path
+        self.worker = worker
+        self.started = started
+
+    @property
+    def job(self) -> Job:
+        """The job as it was claimed."""
+        return Job(self.document, State.WIP, worker=self.worker, updated=self.started)
+
+
+def publish(layout: Layout, documents: Sequence[Document]) -> None:
+    """Submit jobs together: when this returns, all of them are durable.
+
+    Commit point of each job: its ``link`` into ``pending/``.
+    Killed before it: a leftover in ``tmp/``, which nobody reads.  Killed after it: the job is there
+    and will be run, though its id was not printed.  When anything fails, what was published of the
+    group is taken back, unless a worker has already claimed it.
+    """
+    descriptors: list[int] = []
+    written: list[str] = []
+    published: list[str] = []
+    buckets: dict[str, None] = {}
+    try:
+        for document in documents:
+            path = layout.temporary("submit", document["id"])
+            descriptors.append(files.write(path, encode(document), layout.file_mode))
+            written.append(path)
+        files.sync(descriptors)
+        for path, document in zip(written, documents, strict=True):
+            bucket = layout.pending_bucket(document["priority"], document["id"])
+            name = file_name(document["id"])
+            files.publish(path, bucket, name, layout.directory_mode)
+            published.append(f"{bucket}/{name}")
+            buckets[bucket] = None
+        for bucket in buckets:
+            files.sync_directory(bucket)
+    except BaseException:
+        for path in (*published, *written):
+            _try_to_remove(path)
+        for bucket in buckets:
+            _try_to_remove_directory(bucket)
+        raise
+    finally:
+        files.close(descriptors)
+    files.ring(layout.bell, layout.file_mode)
+
+
+def claim(layout: Layout, worker: str, bucket: str, name: str) -> Claim | None:
+    """Take one job out of ``pending/``; None if another took it, or if it is no job.
+
+    Commit point: the rename.  It has one winner.  Killed after it: the job lies in the directory of
+    a dead worker, and the next sweep gives it to another.  A power failure may put it back into
+    ``pending/``: then it is simply claimed again.
+    """
+    path = f"{layout.wip_of(worker)}/{name}"
+    if not files.move(f"{bucket}/{name}", path):
+        return None
+    started = time.time()
+    try:
+        document = load(layout, path, name)
+    except (NewerFormat, StorageFailure):
+        # Not the job's fault: back it goes, for a newer worker or a better moment.
+        files.move_into(path, bucket, name, layout.directory_mode)
+        raise
+    return None if document is None else Claim(document, path, worker, started)
+
+
+def load(layout: Layout, path: str, name: str) -> Document | None:
+    """Read the document of a job that the caller owns; None if it is gone or was quarantined.
+
+    Raises :class:`~spoolcalc.errors.NewerFormat` for one that a later version wrote.
+    """
+    try:
+        found = files.read(path, MAX_DOCUMENT)
+        if found is None:
+            return None
+        document = decode(found[0])
+        if document["id"] != id_of(name):
+            raise Malformed("the file's name is not the id inside it")
+    except (files.Unreadable, Malformed) as error:
+        quarantine(layout, path, str(error))
+        return None
+    return document
+
+
+def finish(layout: Layout, claimed: Claim, outcome: Outcome) -> bool:
+    """Record an outcome and move the job on; False if the job was given to another meanwhile.
+
+    It may be called again after a StorageFailure.
+    """
+    now = timestamp(time.time())
+    end = "completed" if outcome.state is State.COMPLETED else "failed"
+    attempt = Attempt(claimed.worker, timestamp(claimed.started), now, end, outcome.error)
+    document = with_outcome(with_attempt(claimed.document, attempt), outcome, now)
+    if not record(layout, claimed.worker, claimed.path, document):
+        return False
+    settle(layout, claimed.path, document)
+    return True
+
+
+def record(layout: Layout, owner: str, path: str, document: Document) -> bool:
+    """Replace the document at ``path``, in a directory of ``owner``'s own; False if it is fenced.
+
+    Commit point: the rename over ``path``.  Killed before it: a leftover in ``tmp/``, and the
+    attempt counts as lost.  Killed after it: the outcome is inside, and the sweep settles it.  An
+    owner that was given up finds its directory renamed away, so that nothing it writes can reach
+    the job any more.  Data is synced before the rename: a power failure leaves the old document or
+    the new one.
+    """
+    temporary = layout.temporary(owner, f"{document['id']}.{next(_serial)}")
+    files.write_durably(temporary, encode(document), layout.file_mode)
+    try:
+        # A path that is gone must not come back: the rename alone would make it again.
+        if files.status(path) is not None and files.move(temporary, path):
+            return True
+    except StorageFailure:
+        _try_to_remove(temporary)
+        raise
+    _try_to_remove(temporary)
+    return False
+
+
+def settle(layout: Layout, path: str, document: Document) -> bool:
+    """Move a job that has its outcome inside to ``completed/`` or ``failed/``; False if gone.
+
+    Commit point: the rename.  Killed before it: the sweep does it.  If the name cannot be synced,
+    a power failure may take the job back to ``wip/``, outcome inside, and the sweep settles it.
+    """
+    state = State(document["outcome"]["state"])
+    bucket = layout.finished_bucket(state, document["id"])
+    if not files.move_into(path, bucket, file_name(document["id"]), layout.directory_mode):
+        return False
+    with suppress(StorageFailure):  # see above: nothing is lost by it
+        files.sync_directory(bucket)
+    files.ring(layout.done, layout.file_mode)
+    return True
+
+
+def put_back(layout: Layout, path: str, document: Document) -> bool:
+    """Make a claimed job runnable again, as its document now says; False if it is gone.
+
+    Commit point: the rename.  Killed before it: the sweep does it.
+    """
+    bucket = layout.pending_bucket(document["priority"], document["id"])
+    if not files.move_into(path, bucket, file_name(document["id"]), layout.directory_mode):
+        return False
+    files.ring(layout.bell, layout.file_mode)
+    return True
+
+
+def charge(layout: Layout, owner: str, path: str, document: Document, lost: Attempt) -> bool:
+    """Note a lost attempt in a job of ``owner``'s own, then put it back or end it as poison.
+
+    Two commit points: the note, then the move.  Killed between them: the next sweeper finds this
+    worker's loss noted already and does not charge it twice.
+    """
+    noted = any(a["worker"] == lost.worker and a["end"] == "lost" for a in document["attempts"])
+    if not noted:
+        document = with_attempt(document, lost)
+        taken = crashes(document)
+        if taken >= document["max_crashes"]:
+            poison = Outcome.failed(
+                f"poison: {taken} workers were lost while they ran it", reason="poison"
+            )
+            document = with_outcome(document, poison, lost.ended)
+        if not record(layout, owner, path, document):
+            return False
+    if document["outcome"] is not None:
+        return settle(layout, path, document)
+    return put_back(layout, path, document)
+
+
+def retire(layout: Layout, path: str, job_id: str) -> bool:
+    """Move a fetched job to ``retrieved/``; False if somebody else did.
+
+    Commit point: the rename.  Killed before it: the result was given, and will be given again.
+    """
+    files.touch(path)
+    bucket = layout.finished_bucket(State.RETRIEVED, job_id)
+    return files.move_into(path, bucket, file_name(job_id), layout.directory_mode)
+
+
+def forget(path: str) -> bool:
+    """Remove a job for good; False if somebody else did."""
+    return files.remove(path)
+
+
+def quarantine(layout: Layout, path: str, reason: str) -> bool:
+    """Move what cannot be read to ``corrupt/``, its reason beside it; False if it is gone.
+
+    Commit point: the rename.  Killed before it: a reason that speaks of no file.
+    """
+    name = os.path.basename(path)
+    target = f"{layout.corrupt}/{name[:180]}.{os.urandom(4).hex()}"
+    told = {"reason": reason, "from": path, "moved": timestamp(time.time())}
+    data = (json.dumps(told) + "\n").encode("ascii")
+    files.write_durably(f"{target}.reason", data, layout.file_mode)
+    if files.move(path, target):
+        return True
+    _try_to_remove(f"{target}.reason")
+    return False
+
+
+def _try_to_remove(path: str) -> None:
+    with suppress(StorageFailure):  # a leftover that nobody reads, which is swept
+        files.remove(path)
+
+
+def _try_to_remove_directory(path: str) -> None:
+    with suppress(StorageFailure):  # an empty bucket, which the next worker removes
+        files.remove_directory(path)

@@ -1,0 +1,189 @@
+"""The worker: claim, execute, finish, until told to stop.
+
+It knows no signals and prints nothing: :meth:`Worker.stop` and :meth:`Worker.stop_now` are called
+by whoever catches them, and a :class:`Report` is told what happens.  What the environment refuses
+(disk full, no permission) costs a job nothing: the worker says so, waits, and tries again, or with
+``once`` hands back what it holds and raises.
+"""
+
+from __future__ import annotations
+
+import time
+
+from spoolcalc.bell import Bell
+from spoolcalc.errors import SpoolError, StorageFailure
+from spoolcalc.execute import execute, knows
+from spoolcalc.keeper import Keeper
+from spoolcalc.lease import DEFAULT_LEASE, Lease
+from spoolcalc.sweep import hand_back
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from spoolcalc.job import Job, Outcome
+    from spoolcalc.spool import Spool
+    from spoolcalc.sweep import Swept
+    from spoolcalc.transitions import Claim
+
+#: How often (seconds) an idle worker looks although no bell rang.
+DEFAULT_POLL = 2.0
+#: The first and the longest pause (seconds) after the environment refused something.
+PAUSE, LONGEST_PAUSE = 0.5, 30.0
+
+
+class Interrupted(BaseException):
+    """The job at hand was broken off; it goes back to pending, uncharged."""
+
+
+class Report:
+    """Is told what a worker does.  This one ignores it all; others override what they show."""
+
+    def started(self, worker: str) -> None:
+        """Begin to work under the name ``worker``."""
+
+    def claimed(self, job: Job) -> None:
+        """Take a job, about to be run."""
+
+    def ended(self, job: Job, outcome: Outcome, seconds: float) -> None:
+        """Record an outcome, after ``seconds`` of running."""
+
+    def discarded(self, job: Job) -> None:
+        """Throw away an outcome: the job was given to another worker meanwhile."""
+
+    def swept(self, swept: Swept) -> None:
+        """Give others' jobs on."""
+
+    def trouble(self, error: SpoolError) -> None:
+        """Meet a refusal of the environment."""
+
+
+class Worker:
+    """Works on a spool's jobs, one at a time.
+
+    ``lease`` is how long (seconds) it may be silent before its jobs are given to others; ``once``
+    ends it when nothing can be run; ``max_jobs`` and ``max_time`` (seconds) when so many jobs were
+    run, or before the first job after that time; ``poll`` is how often (seconds) it looks by
+    itself when idle.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        *,
+        lease: float = DEFAULT_LEASE,
+        once: bool = False,
+        max_jobs: int | None = None,
+        max_time: float | None = None,
+        poll: float = DEFAULT_POLL,
+        report: Report | None = None,
+    ) -> None:
+        self._spool = spool
+        self._seconds = lease
+        self._once = once
+        self._max_jobs = max_jobs
+        self._max_time = max_time
+        self._poll = poll
+        self._report = report or Report()
+        self._bell = Bell(spool.layout.bell)
+        self._stopping = False
+        self._computing = False
+        self._jobs = 0
+        self._pause = PAUSE
+
+    def stop(self) -> None:
+        """Finish the job at hand, and then end.  May be called from a signal handler."""
+        self._stopping = True
+        self._bell.wake()
+
+    def stop_now(self) -> None:
+        """End at once: raises :class:`Interrupted` into a running job.  For signal handlers."""
+        self.stop()
+        if self._computing:
+            raise Interrupted
+
+    def run(self) -> int:
+        """Work; return the number of jobs that were run.
+
+        Raises :class:`~spoolcalc.errors.SpoolUnusable` if the spool cannot be used at the start or,
+        with ``once``, later; and :class:`Interrupted` after :meth:`stop_now`.
+        """
+        started = time.monotonic()
+        self._lease = Lease.take(self._spool.layout, self._seconds)
+        self._keeper = Keeper(self._spool, self._lease, self._report.swept, self._report.trouble)
+        try:
+            self._report.started(self._lease.worker)
+            self._report.swept(self._spool.sweep(self._lease))
+            self._keeper.start()
+            while not self._stopping and not self._spent(started):
+                try:
+                    if not self._step():
+                        break
+                    self._pause = PAUSE
+                except StorageFailure as error:
+                    self._endure(error)
+                    # A job that was claimed and could not be read must not stay with us.
+                    hand_back(self._spool.layout, self._lease)
+        finally:
+            if self._keeper.is_alive():
+                self._keeper.end()
+            self._spool.leave(self._lease)
+            self._bell.close()
+        return self._jobs
+
+    def _step(self) -> bool:
+        """Do one job, or sleep until there may be one; False when there is no more to do."""
+        if self._lease.doubtful and self._lease.renew() is None:
+            self._register_again()
+        claimed = self._spool.claim(self._lease, knows)
+        if claimed is not None:
+            self._do(claimed)
+        elif self._lease.fenced():
+            self._register_again()
+        elif self._once:
+            return False
+        else:
+            self._bell.wait(self._poll)
+        return True
+
+    def _do(self, claimed: Claim) -> None:
+        job = claimed.job
+        self._report.claimed(job)
+        began = time.perf_counter()
+        self._computing = True
+        outcome = execute(job.operation, job.operands)
+        self._computing = False
+        seconds = time.perf_counter() - began
+        while True:
+            try:
+                recorded = self._spool.finish(claimed, outcome)
+                break
+            except StorageFailure as error:
+                self._endure(error)
+                if self._stopping:
+                    raise
+        self._jobs += 1
+        if recorded:
+            self._report.ended(job, outcome, seconds)
+        else:
+            self._report.discarded(job)
+
+    def _endure(self, error: StorageFailure) -> None:
+        """Say what the environment refused, and wait for it to get better."""
+        if self._once:
+            raise error
+        self._report.trouble(error)
+        until = time.monotonic() + self._pause
+        while not self._stopping and (rest := until - time.monotonic()) > 0:
+            self._bell.wait(rest)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _register_again(self) -> None:
+        """Go on under a new name: this one was given up, and what it held belongs to others."""
+        given_up, self._lease = self._lease, Lease.take(self._spool.layout, self._seconds)
+        self._keeper.lease = self._lease
+        given_up.release()
+        self._report.started(self._lease.worker)
+
+    def _spent(self, started: float) -> bool:
+        return (self._max_jobs is not None and self._jobs >= self._max_jobs) or (
+            self._max_time is not None and time.monotonic() - started >= self._max_time
+        )
