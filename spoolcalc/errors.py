@@ -109,7 +109,7 @@ class CorruptDocument(SpoolUnusable):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(
             f"{path}: not a job document: {reason}",
-            "Nothing was deleted. Look at the file; workers move what they cannot read to corrupt/.",
+            "Nothing was deleted. Look at the file; workers move such things to corrupt/.",
         )
         self.reason = reason
 
