@@ -11,28 +11,48 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from spoolcalc.errors import (
-        BadJobId,
-        BadOperands,
-        CorruptDocument,
-        JobFailed,
-        NewerFormat,
-        NoSpool,
-        NoSuchJob,
-        NotFinished,
-        NotYours,
-        SpoolError,
-        SpoolUnusable,
-        StorageFailure,
-        UnknownOperation,
-        UsageError,
+        BadJobId as BadJobId,
+        BadOperands as BadOperands,
+        CorruptDocument as CorruptDocument,
+        JobFailed as JobFailed,
+        NewerFormat as NewerFormat,
+        NoSpool as NoSpool,
+        NoSuchJob as NoSuchJob,
+        NotFinished as NotFinished,
+        NotYours as NotYours,
+        SpoolError as SpoolError,
+        SpoolUnusable as SpoolUnusable,
+        StorageFailure as StorageFailure,
+        UnknownOperation as UnknownOperation,
+        UsageError as UsageError,
     )
-    from spoolcalc.job import Attempt, Job, Outcome, State
-    from spoolcalc.lease import Lease
-    from spoolcalc.operations import Answer, Operation, OperationFailed
-    from spoolcalc.spool import Spool
-    from spoolcalc.sweep import Cleaned, Swept
-    from spoolcalc.transitions import Claim
-    from spoolcalc.worker import Worker
+    from spoolcalc.job import (
+        Attempt as Attempt,
+        Job as Job,
+        Outcome as Outcome,
+        State as State,
+    )
+    from spoolcalc.lease import (
+        Lease as Lease,
+    )
+    from spoolcalc.operations import (
+        Answer as Answer,
+        Operation as Operation,
+        OperationFailed as OperationFailed,
+    )
+    from spoolcalc.spool import (
+        Spool as Spool,
+    )
+    from spoolcalc.sweep import (
+        Cleaned as Cleaned,
+        Swept as Swept,
+    )
+    from spoolcalc.transitions import (
+        Claim as Claim,
+    )
+    from spoolcalc.worker import (
+        Worker as Worker,
+    )
 
 _HOME = {
     "errors": (

@@ -179,7 +179,7 @@ def _power(context: Context, a: Decimal, b: Decimal) -> Decimal:
             raise OperationFailed("zero to a negative power is a division by zero")
         return _ZERO
     if _is_whole(b):
-        return _whole_power(context, a, b)
+        return _exact_power(a, b) if b > _ZERO else _whole_power(context, a, b)
     if a < _ZERO:
         raise OperationFailed("a negative number to a fractional power is not a real number")
     _check_size(a, b)
@@ -197,12 +197,10 @@ def _check_size(a: Decimal, b: Decimal) -> None:
 
 
 def _whole_power(context: Context, a: Decimal, n: Decimal) -> Decimal:
-    """Return a to a whole power: exact if n is positive, else its inverse, rounded once."""
+    """Return a to a whole power, rounded once if it has too many digits or is a fraction."""
     try:
         power = _exact_power(a, n.copy_abs())
     except OperationFailed:
-        if n > _ZERO:
-            raise
         _check_size(a, n)
         size = _rounded_power(context, a.copy_abs(), n)
         return context.minus(size) if a < _ZERO and int(n) % 2 else size
@@ -223,7 +221,7 @@ def _exact_power(a: Decimal, n: Decimal) -> Decimal:
 
 
 def _exact_root(a: Decimal, b: Decimal) -> tuple[Decimal, Decimal] | None:
-    """Return a whole power that a to the power of b > 0 is equal to, or None.
+    """Return a whole power, base and exponent, equal to a > 0 to the power of b, or None.
 
     With b = n / s in lowest terms, the result is a fraction only if a is the s-th power of one,
     of t, and then it is t to the power of n.
@@ -247,8 +245,9 @@ def _exact_root(a: Decimal, b: Decimal) -> tuple[Decimal, Decimal] | None:
 def _rounded_power(context: Context, a: Decimal, b: Decimal) -> Decimal:
     """Return a > 0 to the power of b, which is not exact, rounded correctly.
 
-    The library's power may be off in the last digits.  So it is computed with more digits than
-    needed, and again with many more should the error reach a digit that is kept.
+    The library's power may be off in its last digits.  So it is computed with more digits than are
+    kept, and if their error could still tip the rounding, with more than twice as many: what lies
+    near to the middle between two results leaves it there, at the square of the distance.
     """
     if _ROUGH.multiply(_ROUGH.log10(a), b).copy_abs() > MAX_RESULT_DIGITS:
         raise _too_long("result")

@@ -1,0 +1,32 @@
+# One command for each thing a contributor does.  PYTHON is the environment's interpreter.
+PYTHON ?= .venv/bin/python
+
+.PHONY: check format lint types floors test proof bench docs
+
+check: format lint types floors test
+
+format:
+	$(PYTHON) -m ruff format --check .
+
+lint:
+	$(PYTHON) -m ruff check .
+
+types:
+	$(PYTHON) -m mypy
+
+floors:
+	$(PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+
+# the default run: under three minutes
+test:
+	$(PYTHON) -m pytest
+
+# the longer proofs too
+proof:
+	$(PYTHON) -m pytest -m 'slow or not slow'
+
+bench:
+	$(PYTHON) -m benchmarks
+
+docs:
+	$(PYTHON) -m docs.reference
