@@ -12,24 +12,56 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from spoolcalc.errors import (
         BadJobId as BadJobId,
+    )
+    from spoolcalc.errors import (
         BadOperands as BadOperands,
+    )
+    from spoolcalc.errors import (
         CorruptDocument as CorruptDocument,
+    )
+    from spoolcalc.errors import (
         JobFailed as JobFailed,
+    )
+    from spoolcalc.errors import (
         NewerFormat as NewerFormat,
+    )
+    from spoolcalc.errors import (
         NoSpool as NoSpool,
+    )
+    from spoolcalc.errors import (
         NoSuchJob as NoSuchJob,
+    )
+    from spoolcalc.errors import (
         NotFinished as NotFinished,
+    )
+    from spoolcalc.errors import (
         NotYours as NotYours,
+    )
+    from spoolcalc.errors import (
         SpoolError as SpoolError,
+    )
+    from spoolcalc.errors import (
         SpoolUnusable as SpoolUnusable,
+    )
+    from spoolcalc.errors import (
         StorageFailure as StorageFailure,
+    )
+    from spoolcalc.errors import (
         UnknownOperation as UnknownOperation,
+    )
+    from spoolcalc.errors import (
         UsageError as UsageError,
     )
     from spoolcalc.job import (
         Attempt as Attempt,
+    )
+    from spoolcalc.job import (
         Job as Job,
+    )
+    from spoolcalc.job import (
         Outcome as Outcome,
+    )
+    from spoolcalc.job import (
         State as State,
     )
     from spoolcalc.lease import (
@@ -37,7 +69,11 @@ if TYPE_CHECKING:
     )
     from spoolcalc.operations import (
         Answer as Answer,
+    )
+    from spoolcalc.operations import (
         Operation as Operation,
+    )
+    from spoolcalc.operations import (
         OperationFailed as OperationFailed,
     )
     from spoolcalc.spool import (
@@ -45,6 +81,8 @@ if TYPE_CHECKING:
     )
     from spoolcalc.sweep import (
         Cleaned as Cleaned,
+    )
+    from spoolcalc.sweep import (
         Swept as Swept,
     )
     from spoolcalc.transitions import (

@@ -16,7 +16,7 @@ from spoolcalc.spool import GROUP, Spool, prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from spoolcalc.job import Document
 
@@ -62,12 +62,7 @@ def submit_from(
             spool = spool or Spool(path, create=True)
             ids = spool.publish([document for _, document in some])
             done += len(ids)
-            if as_json:
-                numbers = [number for number, _ in some]
-                pairs = zip(ids, numbers, strict=True)
-                output.answer("".join(render.as_json(id=i, line=n) for i, n in pairs))
-            else:
-                output.answer("\n".join(ids) + "\n")
+            _print(ids, [number for number, _ in some], as_json=as_json)
         if on_progress is not None:
             on_progress(read, done)
         if bad is not None and not keep_going:
@@ -103,6 +98,19 @@ def _chunks(file: str) -> Iterator[tuple[int, list[tuple[int, bytes]]]]:
             break
     if descriptor:
         os.close(descriptor)
+
+
+def _print(ids: Sequence[str], numbers: Sequence[int], *, as_json: bool) -> None:
+    if as_json:
+        pairs = zip(ids, numbers, strict=True)
+        text = "".join(render.as_json(id=job_id, line=number) for job_id, number in pairs)
+    else:
+        text = "\n".join(ids) + "\n"
+    try:
+        output.answer(text)
+    except StorageFailure:
+        output.tell(f"spool: lines {numbers[0]} to {numbers[-1]} were submitted all the same")
+        raise
 
 
 def _open(file: str) -> int:

@@ -81,6 +81,16 @@ def write(path: str, data: bytes, mode: int) -> int:
     return descriptor
 
 
+@_plainly("write")
+def fill(path: str, data: bytes) -> None:
+    """Write ``data``, a few bytes, into a file that is there and empty; not synced."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
 @_plainly("sync")
 def sync(descriptors: Sequence[int]) -> None:
     """Wait until all that was written to ``descriptors`` is on disk.

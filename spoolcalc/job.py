@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 #: A document larger than this many bytes is not read: no submit makes one.
 MAX_DOCUMENT = 16 * 1024 * 1024
-#: A submit whose document would be larger than this many bytes is refused.
-MAX_SUBMITTED = 1024 * 1024
 #: A job that took this many workers down with it is not tried again.
 MAX_CRASHES = 3
 #: ``--priority``: 0 is taken first, 9 last.

@@ -89,8 +89,11 @@ class Lease:
     def take(cls, layout: Layout, seconds: float = DEFAULT_LEASE) -> Lease:
         """Register a new worker; raises :class:`~spoolcalc.errors.StorageFailure`."""
         host = socket.gethostname()
-        worker = f"{_safe(host)}.{os.getpid()}.{os.urandom(4).hex()}"
-        staged = layout.temporary(worker, "lock")
+        lock = None
+        while lock is None:  # a sweeper may take a file that is made and not yet locked
+            worker = f"{_safe(host)}.{os.getpid()}.{os.urandom(4).hex()}"
+            staged = layout.temporary(worker, "lock")
+            lock = _try(staged, layout.file_mode)
         identity = {
             "worker": worker,
             "host": host,
@@ -100,10 +103,8 @@ class Lease:
             "lease": seconds,
             "started": timestamp(time.time()),
         }
-        files.close([files.write(staged, json.dumps(identity).encode("ascii"), layout.file_mode)])
-        lock = _lock(staged)
-        lock.acquire()
         try:
+            files.fill(staged, json.dumps(identity).encode("ascii"))
             if not files.move(staged, layout.lock_of(worker)):
                 raise NoSpool(f"{layout.workers} is gone", "Somebody removed the spool.")
             files.make_directory(layout.wip_of(worker), layout.directory_mode)
@@ -247,18 +248,27 @@ def _proves_death(layout: Layout, identity: dict[str, Any]) -> bool:
     return identity.get("boot") == _boot() or on_local_file_system(layout.root)
 
 
-def _lock(path: str) -> filelock.BaseFileLock:
-    return filelock.FileLock(
+def remove_staged(layout: Layout) -> None:
+    """Remove the lock files of workers that died before they had a name in ``workers/``."""
+    for name in files.names(layout.tmp) or ():
+        path = f"{layout.tmp}/{name}"
+        if name.endswith(".lock") and (lock := _try(path)) is not None:
+            try:
+                files.remove(path)
+            finally:
+                lock.release()
+
+
+def _try(path: str, mode: int = 0o600) -> filelock.BaseFileLock | None:
+    """Take a lock, made if it is missing; None if another process has it."""
+    lock = filelock.FileLock(
         path,
+        mode=mode,
         timeout=0,
         thread_local=False,
         fallback_to_soft=False,
         preserve_lock_file=True,
     )
-
-
-def _try(path: str) -> filelock.BaseFileLock | None:
-    lock = _lock(path)
     try:
         lock.acquire()
     except filelock.Timeout:  # a subclass of OSError, so it goes first

@@ -25,7 +25,6 @@ from spoolcalc.ids import new_id
 from spoolcalc.job import (
     DEFAULT_PRIORITY,
     MAX_CRASHES,
-    MAX_SUBMITTED,
     PRIORITIES,
     State,
     new_document,
@@ -280,10 +279,4 @@ def prepare(
     if max_crashes < 1:
         raise UsageError(f"not a number of crashes: {max_crashes}", "At least 1.")
     operations.get(operation).check(operands)
-    size = sum(len(operand) + 3 for operand in operands)
-    if size > MAX_SUBMITTED:
-        raise UsageError(
-            f"the operands take {size} bytes, and a job may have {MAX_SUBMITTED}",
-            "Split the job.",
-        )
     return new_document(new_id(), operation, operands, priority=priority, max_crashes=max_crashes)

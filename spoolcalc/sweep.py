@@ -77,6 +77,7 @@ def sweep(layout: Layout, mine: Lease, *, thorough: bool = False) -> Swept:
             _recover(layout, mine, path, "it died", swept)
     if thorough:
         _forget_workers(layout, mine, now)
+        lease.remove_staged(layout)
     return swept
 
 

@@ -8,6 +8,7 @@ by whoever catches them, and a :class:`Report` is told what happens.  What the e
 
 from __future__ import annotations
 
+import math
 import time
 
 from spoolcalc.bell import Bell
@@ -106,14 +107,14 @@ class Worker:
         Raises :class:`~spoolcalc.errors.SpoolUnusable` if the spool cannot be used at the start or,
         with ``once``, later; and :class:`Interrupted` after :meth:`stop_now`.
         """
-        started = time.monotonic()
+        self._started = time.monotonic()
         self._lease = Lease.take(self._spool.layout, self._seconds)
         self._keeper = Keeper(self._spool, self._lease, self._report.swept, self._report.trouble)
         try:
             self._report.started(self._lease.worker)
             self._report.swept(self._spool.sweep(self._lease))
             self._keeper.start()
-            while not self._stopping and not self._spent(started):
+            while not self._stopping and not self._spent():
                 try:
                     if not self._step():
                         break
@@ -141,7 +142,7 @@ class Worker:
         elif self._once:
             return False
         else:
-            self._bell.wait(self._poll)
+            self._bell.wait(min(self._poll, self._time_left()))
         return True
 
     def _do(self, claimed: Claim) -> None:
@@ -183,7 +184,12 @@ class Worker:
         given_up.release()
         self._report.started(self._lease.worker)
 
-    def _spent(self, started: float) -> bool:
-        return (self._max_jobs is not None and self._jobs >= self._max_jobs) or (
-            self._max_time is not None and time.monotonic() - started >= self._max_time
-        )
+    def _spent(self) -> bool:
+        jobs_left = math.inf if self._max_jobs is None else self._max_jobs - self._jobs
+        return jobs_left <= 0 or self._time_left() <= 0
+
+    def _time_left(self) -> float:
+        """Return the seconds in which a job may still be begun."""
+        if self._max_time is None:
+            return math.inf
+        return self._started + self._max_time - time.monotonic()

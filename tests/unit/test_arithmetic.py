@@ -423,6 +423,7 @@ def test_what_has_no_result_says_why(job: str, message: str) -> None:
         "product" + " 1e10000" * 10_000,
         "product" + " 1e-10000" * 10,
         "product" + f" {'9' * 10_000}" * 11,
+        "product" + f" 1.{'9' * 9_999}" * 11,  # would fit if it were rounded
     ],
 )
 def test_an_exact_result_beyond_the_limit_is_a_failure(job: str) -> None:
