@@ -29,4 +29,4 @@ bench:
 	$(PYTHON) -m benchmarks
 
 docs:
-	$(PYTHON) -m docs.reference
+	$(PYTHON) docs/reference.py

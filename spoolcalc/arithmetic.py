@@ -23,7 +23,8 @@ import decimal
 import math
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 
-from spoolcalc.operations import Answer, OperationFailed, shown
+from spoolcalc.errors import shown
+from spoolcalc.operations import Answer, OperationFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -114,6 +114,17 @@ class CorruptDocument(SpoolUnusable):
         self.reason = reason
 
 
+def shown(text: str) -> str:
+    """Return ``text`` as it may stand in a message: quoted, escaped, in ASCII, cut if long."""
+    quoted = ascii(text[: _SHOWN + 1])
+    if len(quoted) <= _SHOWN + 2:
+        return quoted
+    return f"{quoted[:_SHOWN]}...{quoted[0]} ({len(text):,} characters)"
+
+
+#: Characters of a text from outside that a message shows.
+_SHOWN = 40
+
 _WHAT_TO_DO = {
     errno.ENOSPC: "The disk is full. Free space on that file system; no job was lost.",
     errno.EDQUOT: "The disk quota is used up. Free space or raise the quota; no job was lost.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from spoolcalc import files
-from spoolcalc.errors import BadJobId, CorruptDocument, NewerFormat, NoSuchJob
+from spoolcalc.errors import BadJobId, CorruptDocument, NewerFormat, NoSuchJob, shown
 from spoolcalc.ids import is_id
 from spoolcalc.job import MAX_DOCUMENT, PRIORITIES, Job, Malformed, State, decode
 from spoolcalc.layout import file_name, id_of, is_bucket, is_pending_bucket, victim_of
@@ -96,12 +96,6 @@ def count(layout: Layout, state: State) -> int:
 def count_corrupt(layout: Layout) -> int:
     """Return how many things lie in ``corrupt/``, their reasons not counted."""
     return sum(1 for name in files.names(layout.corrupt) or () if not name.endswith(".reason"))
-
-
-def shown(text: str) -> str:
-    """Return a text from outside as it may be shown in a message: quoted, escaped, short."""
-    quoted = ascii(text if len(text) <= 60 else text[:57] + "...")
-    return f"{quoted} ({len(text)} characters)" if len(text) > 60 else quoted
 
 
 def _places(layout: Layout, job_id: str) -> Iterator[tuple[State, str, str | None]]:

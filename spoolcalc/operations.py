@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 
-from spoolcalc.errors import BadOperands, UnknownOperation
+from spoolcalc.errors import BadOperands, UnknownOperation, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ MAX_MAGNITUDE = 10_000
 
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _NUMBER = re.compile(r"[+-]?(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))(?:[eE]([+-]?[0-9]{1,7}))?")
-_SHOWN = 40
 
 
 class OperationFailed(Exception):
@@ -174,14 +173,6 @@ def names() -> list[str]:
     except UnknownOperation:
         added = set()
     return sorted(added | set(_BUILT_IN))
-
-
-def shown(text: str) -> str:
-    """Return ``text`` as it may stand in a message: quoted, escaped, in ASCII, cut if long."""
-    quoted = ascii(text[: _SHOWN + 1])
-    if len(quoted) <= _SHOWN + 2:
-        return quoted
-    return f"{quoted[:_SHOWN]}...{quoted[0]} ({len(text):,} characters)"
 
 
 def _operands(number: int) -> str:

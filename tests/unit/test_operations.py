@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spoolcalc import operations
-from spoolcalc.errors import BadOperands, UnknownOperation
-from spoolcalc.operations import Answer, Operation, OperationFailed, get, names, shown
+from spoolcalc.errors import BadOperands, UnknownOperation, shown
+from spoolcalc.operations import Answer, Operation, OperationFailed, get, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Install = Callable[..., None]
 
 ROOT = Path(__file__).parents[2]
-REFERENCE = ROOT / "docs" / "operations-reference.md"
+REFERENCE = ROOT / "docs" / "arithmetic.md"
 BUILT_IN = sorted(operations._BUILT_IN)
 
 

@@ -1,0 +1,78 @@
+"""Writes docs/cli.md from the command's own help: ``docs/reference.py``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PAGE = Path(__file__).with_name("cli.md")
+COMMANDS = ("", "submit", "status", "fetch", "work", "clean", "init")
+
+HEAD = """\
+# The command line
+
+This page is made from the command's own help by `make docs`.
+
+stdout carries the answer and nothing else; everything for people goes to stderr. In a pipe answers
+are plain lines, on a terminal tables, and with `--json` one object with `"schema": 1`, whose times
+are RFC 3339, UTC. In plain lines the fields are separated by tabs, a field without a value is `-`,
+and tab, newline and backslash in a value are written `\\t`, `\\n`, `\\\\`.
+
+## Exit codes
+
+One table for every command:
+
+| code | meaning |
+|---|---|
+| 0 | ok |
+| 1 | the job failed |
+| 2 | usage: the request is wrong, and nothing was written |
+| 3 | no such job |
+| 4 | not finished, yet or within the time |
+| 7 | the spool cannot be used (missing, permission, disk full, newer format), or stdout cannot |
+| 70 | a bug of ours; the message says how to report it |
+| 130 | interrupted |
+
+For several ids it is the highest. Treat an unknown code as a failure.
+
+## The fields of a job
+
+`spool status ID` in a pipe has these, in this order: id, state, operation, operands, submitted,
+last updated, number of attempts, worker, completed on, result, error. `--json` has them by name,
+every attempt by itself, and `exact` and `precision` of a computed result.
+
+## The lines of an overview
+
+`spool status` in a pipe: each state with its number of jobs, `corrupt`, `oldest_pending_seconds`
+(`-` if nothing is pending), `workers` with their number, and for each worker a line `worker` with
+its name, host, process id, start, and the ids of its jobs.
+
+## Shell completion
+
+`spool --install-completion` sets it up for your shell; ids and operations are completed too.
+"""
+
+
+def page() -> str:
+    """Return the page as the command's help now says it."""
+    parts = [HEAD]
+    for command in COMMANDS:
+        said = subprocess.run(
+            [sys.executable, "-c", "from spoolcalc.entry import main; main()"]
+            + ([command] if command else [])
+            + ["--help"],
+            env={**os.environ, "COLUMNS": "80", "LANG": "C.UTF-8"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        title = f"spool {command}".strip()
+        parts.append(f"## `{title}`\n")
+        parts.append(f"```text\n{said.rstrip()}\n```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
