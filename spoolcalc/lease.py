@@ -23,6 +23,7 @@ import os
 import re
 import socket
 import time
+from contextlib import suppress
 
 import filelock
 
@@ -109,6 +110,9 @@ class Lease:
                 raise NoSpool(f"{layout.workers} is gone", "Somebody removed the spool.")
             files.make_directory(layout.wip_of(worker), layout.directory_mode)
         except BaseException:
+            for path in (staged, layout.lock_of(worker)):
+                with suppress(StorageFailure):  # else a sweep removes it
+                    files.remove(path)
             lock.release()
             raise
         return cls(layout, lock, worker, seconds)

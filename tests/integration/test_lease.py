@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spoolcalc import Lease, Outcome, Spool, State, lease
+from spoolcalc import Lease, Outcome, Spool, State, StorageFailure, lease
 from spoolcalc.lease import alive, given_up, workers
 
 if TYPE_CHECKING:
@@ -223,3 +224,17 @@ def test_an_identity_that_cannot_be_read_is_judged_by_its_silence(spool: Spool) 
     assert spool.sweep().workers == {}
     assert spool.find(claim.job.id).state is State.WIP
     spool.leave(taken)
+
+
+def test_a_worker_that_cannot_register_leaves_nothing(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk there is no room for who it is."""
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("spoolcalc.files.os.write", full)
+    with pytest.raises(StorageFailure, match="No space left"):
+        Lease.take(spool.layout)
+    assert os.listdir(spool.layout.tmp) == os.listdir(spool.layout.workers) == []
