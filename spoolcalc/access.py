@@ -11,11 +11,13 @@ import os
 import stat
 
 from spoolcalc import files
-from spoolcalc.errors import NewerFormat, NoSpool, NotYours, SpoolUnusable, UsageError
+from spoolcalc.errors import NewerFormat, NoSpool, NotYours, SpoolUnusable, UsageError, shown
 from spoolcalc.job import FORMAT
 from spoolcalc.layout import DIRECTORIES, NAMES, Layout
 
+#: The largest format.json, in bytes, that is read.
 _LARGEST = 4096
+_LARGEST_GROUP = 2**32 - 2
 
 
 def default_path() -> str:
@@ -26,6 +28,8 @@ def default_path() -> str:
     state = os.environ.get("XDG_STATE_HOME", "")
     if not os.path.isabs(state):  # the XDG specification: a relative one is to be ignored
         state = os.path.expanduser("~/.local/state")
+    if state.startswith("~"):
+        raise UsageError("there is no home directory", "Name a spool by --spool or SPOOL_DIR.")
     return f"{state}/spool"
 
 
@@ -34,9 +38,7 @@ def open_spool(path: str, *, create: bool = False) -> Layout:
 
     Raises :class:`~spoolcalc.errors.SpoolUnusable` or one of its kinds.
     """
-    if not path or "\0" in path:
-        raise UsageError(f"not a path: {path!r}")
-    layout = Layout(path)
+    layout = _layout(path)
     top = files.status(layout.root)
     if top is not None and stat.S_ISLNK(top.st_mode):
         layout = Layout(os.path.realpath(layout.root))
@@ -63,6 +65,15 @@ def open_spool(path: str, *, create: bool = False) -> Layout:
     return Layout(layout.root, shared=shared)
 
 
+def _layout(path: str, *, shared: bool = False) -> Layout:
+    if not path or "\0" in path:
+        raise UsageError(f"not a path: {path!r}")
+    try:
+        return Layout(path, shared=shared)
+    except FileNotFoundError as error:
+        raise NoSpool("the current directory is gone", "Change to one that is there.") from error
+
+
 def make_shared(path: str, group: str) -> Layout:
     """Make a new spool that all members of ``group`` may use.
 
@@ -72,13 +83,21 @@ def make_shared(path: str, group: str) -> Layout:
 
     try:
         number = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
-    except KeyError as error:
-        raise UsageError(f"no such group: {group!r}", "`getent group` lists them.") from error
-    layout = Layout(path, shared=True)
+    except KeyError:
+        number = _LARGEST_GROUP + 1
+    if number > _LARGEST_GROUP:
+        raise UsageError(f"no such group: {shown(group)}", "`getent group` lists them.")
+    if os.geteuid() != 0 and number not in (os.getegid(), *os.getgroups()):
+        raise NotYours(f"you are not in the group {shown(group)}", "`id` lists your groups.")
+    layout = _layout(path, shared=True)
     if files.status(layout.format) is not None:
         raise UsageError(f"there is a spool at {layout.root} already", "Choose another path.")
-    if files.status(layout.root) is None:
+    top = files.status(layout.root)
+    if top is None:
         _make_top(layout)
+    elif not stat.S_ISDIR(top.st_mode):
+        raise NoSpool(f"{layout.root} is not a directory")
+    _refuse_strangers(layout)
     files.give_to_group(layout.root, number, layout.directory_mode)
     _fill(layout, {"format": FORMAT, "shared": True})
     return layout
@@ -102,12 +121,7 @@ def _fill(layout: Layout, written: dict[str, object]) -> None:
 
     Killed before it: the next one goes on from there.  Two at once: both find the other's work.
     """
-    strange = sorted(set(files.names(layout.root) or ()) - NAMES)
-    if strange:
-        raise SpoolUnusable(
-            f"{layout.root} is not a spool, and not empty: it holds {strange[0]!r}",
-            "Choose an empty directory, or one that does not exist yet.",
-        )
+    _refuse_strangers(layout)
     for name in DIRECTORIES:
         files.make_directory(f"{layout.root}/{name}", layout.directory_mode)
     files.ring(layout.bell, layout.file_mode)
@@ -119,13 +133,23 @@ def _fill(layout: Layout, written: dict[str, object]) -> None:
     files.sync_directory(layout.root)
 
 
+def _refuse_strangers(layout: Layout) -> None:
+    """Raise SpoolUnusable if a directory holds what no spool holds: it is something else."""
+    strange = sorted(set(files.names(layout.root) or ()) - NAMES)
+    if strange:
+        raise SpoolUnusable(
+            f"{layout.root} is not a spool, and not empty: it holds {shown(strange[0])}",
+            "Choose an empty directory, or one that does not exist yet.",
+        )
+
+
 def _read_format(layout: Layout) -> dict[str, object] | None:
     try:
         read = files.read(layout.format, _LARGEST)
         if read is None:
             return None
         written = json.loads(read[0])
-    except (ValueError, files.Unreadable) as error:
+    except (ValueError, RecursionError, files.Unreadable) as error:
         raise SpoolUnusable(f"{layout.format} cannot be read: {error}") from error
     version = written.get("format") if isinstance(written, dict) else None
     if type(version) is not int or version < 1:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from inotify_simple import INotify
 
+#: The longest sleep (seconds) at one go; poll() takes no more than 24 days.
+_LONGEST = 86_400.0
+
 
 class Bell:
     """Listens to the file ``path``; a ``with`` block ends the listening."""
@@ -43,20 +46,21 @@ class Bell:
 
     def wait(self, seconds: float) -> None:
         """Sleep until it rings or :meth:`wake` is called, at most ``seconds``."""
-        self._poll.poll(max(0, int(seconds * 1000 + 0.999)))
+        self._poll.poll(max(0, int(min(seconds, _LONGEST) * 1000 + 0.999)))
         self._drain()
 
     def wake(self) -> None:
         """End the sleep, from a signal handler or another thread."""
-        with suppress(BlockingIOError):  # full: it is awake already
+        with suppress(OSError):  # full: it is awake already; closed: it sleeps no more
             os.write(self._writer, b"!")
 
     def close(self) -> None:
         """Stop listening."""
         if self._inotify is not None:
             self._inotify.close()
+        writer, self._writer = self._writer, -1
+        os.close(writer)
         os.close(self._reader)
-        os.close(self._writer)
 
     def __enter__(self) -> Self:
         return self

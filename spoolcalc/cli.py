@@ -116,7 +116,8 @@ def _finish(context: typer.Context, spool: str | None, action: Callable[[str], i
     raise typer.Exit(code)
 
 
-@app.command(context_settings={"ignore_unknown_options": True})
+# No -h here: `submit add -1h 2` must say that -1h is no number, not show help and exit with 0.
+@app.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 def submit(
     context: typer.Context,
     operation: Annotated[
@@ -135,7 +136,10 @@ def submit(
         int, typer.Option(min=0, max=9, help="0 is taken first, 9 last.")
     ] = DEFAULT_PRIORITY,
     wait: Annotated[bool, typer.Option("--wait", help="Print the result, as fetch does.")] = False,
-    timeout: TimeoutOption = None,
+    wait_timeout: Annotated[
+        float | None,
+        typer.Option(parser=seconds, metavar="DURATION", help="Wait no longer than this."),
+    ] = None,
     as_json: JsonOption = False,
     spool: SpoolOption = None,
 ) -> None:
@@ -143,9 +147,12 @@ def submit(
 
     def action(path: str) -> int:
         words = [*([operation] if operation is not None else []), *(operands or [])]
+        if words == ["-h"]:
+            output.answer(context.get_help() + "\n")
+            return OK
         _refuse_unknown_options(words)
         if from_file is not None:
-            if words or wait or timeout is not None:
+            if words or wait or wait_timeout is not None:
                 raise UsageError("--from takes its jobs from the file and waits for none")
             return _submit_from(
                 path, from_file, priority=priority, keep_going=keep_going, as_json=as_json
@@ -156,8 +163,8 @@ def submit(
             )
         if keep_going:
             raise UsageError("--keep-going goes with --from")
-        if timeout is not None and not wait:
-            raise UsageError("--timeout goes with --wait")
+        if wait_timeout is not None and not wait:
+            raise UsageError("--wait-timeout goes with --wait")
         return commands.submit(
             path,
             operation,
@@ -165,7 +172,7 @@ def submit(
             priority=priority,
             as_json=as_json,
             wait=wait,
-            timeout=timeout,
+            timeout=wait_timeout,
         )
 
     _finish(context, spool, action)
@@ -382,7 +389,10 @@ def init(
     """Make a spool; submit and work make a private one by themselves."""
 
     def action(path: str) -> int:
-        layout = access.make_shared(path, group) if group else access.open_spool(path, create=True)
+        if group is None:
+            layout = access.open_spool(path, create=True)
+        else:
+            layout = access.make_shared(path, group)
         output.answer(f"{layout.root}\n")
         return OK
 

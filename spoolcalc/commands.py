@@ -11,7 +11,7 @@ import itertools
 import time
 
 from spoolcalc import output, render
-from spoolcalc.errors import FAILED, OK, NotFinished, SpoolError
+from spoolcalc.errors import FAILED, OK, NotFinished, SpoolError, plain
 from spoolcalc.job import DEFAULT_PRIORITY, State
 from spoolcalc.spool import Spool, prepare
 
@@ -73,7 +73,7 @@ def fetch(
         if job.result is not None:
             return OK
         if not as_json:
-            output.tell(f"spool: job {job_id} failed: {job.error}")
+            output.tell(f"spool: job {job_id} failed: {plain(job.error or '')}")
         return FAILED
 
     code = _each(ids, serve)

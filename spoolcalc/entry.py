@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Set by the shell when it asks for completions, which only typer can give.
 _COMPLETING = "_SPOOL_COMPLETE"
+_DIGITS = frozenset("0123456789")
+_NUMERIC = _DIGITS | frozenset(".eE+-")
 
 
 def main() -> None:
@@ -41,10 +43,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def run_plain(arguments: Sequence[str]) -> int | None:
     """Answer a plain form; None if this is none."""
-    if len(arguments) < 2 or any(_is_option(argument) for argument in arguments):
+    if len(arguments) < 2 or arguments[0] not in ("submit", "fetch", "status"):
         return None
     command, *rest = arguments
-    if command not in ("submit", "fetch", "status"):
+    if any(map(_is_option if command == "submit" else _has_hyphen, rest)):
         return None
     from spoolcalc import access, commands
 
@@ -57,5 +59,10 @@ def run_plain(arguments: Sequence[str]) -> int | None:
 
 
 def _is_option(argument: str) -> bool:
-    """Tell whether typer would take it for an option; ``-3`` and ``-.5`` are operands."""
-    return argument.startswith("-") and not argument[1:2].isdecimal() and argument[1:2] != "."
+    """Tell whether typer might take it for an option; ``-3`` and ``-.5e1`` are operands."""
+    numeric = _NUMERIC.issuperset(argument) and not _DIGITS.isdisjoint(argument)
+    return argument.startswith("-") and not numeric
+
+
+def _has_hyphen(argument: str) -> bool:
+    return argument.startswith("-")

@@ -122,6 +122,11 @@ def shown(text: str) -> str:
     return f"{quoted[:_SHOWN]}...{quoted[0]} ({len(text):,} characters)"
 
 
+def plain(text: str) -> str:
+    """Return ``text`` in one line, with nothing in it that a terminal would obey."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 #: Characters of a text from outside that a message shows.
 _SHOWN = 40
 

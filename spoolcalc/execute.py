@@ -27,15 +27,26 @@ def execute(operation: str, operands: Sequence[str]) -> Outcome:
     """Run an operation; whatever it raises is the outcome, said in one line."""
     try:
         answer = operations.get(operation).run(operands)
+        if not isinstance(answer.result, str):
+            raise TypeError(f"its answer is a {type(answer.result).__name__}, not a text")
     except operations.OperationFailed as error:
-        return Outcome.failed(str(error))
+        return Outcome.failed(" ".join(str(error).split()) or "it failed")
     except UsageError as error:
         return Outcome.failed(error.message)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a job's own failure, of any kind
-        text = " ".join(str(error).split())
-        return Outcome.failed(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+        return Outcome.failed(_told(error))
     if len(answer.result) > LONGEST_RESULT:
         return Outcome.failed(
             f"the result has {len(answer.result)} characters, and {LONGEST_RESULT} are kept"
         )
     return Outcome.completed(answer.result, exact=answer.exact, precision=answer.precision)
+
+
+def _told(error: BaseException) -> str:
+    """Return an exception in one line, even one that cannot say what it is."""
+    name = type(error).__name__
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - somebody's __str__, which may do anything
+        text = ""
+    return f"{name}: {text}" if text else name

@@ -90,8 +90,7 @@ def _chunks(file: str) -> Iterator[tuple[int, list[tuple[int, bytes]]]]:
             raise StorageFailure("read", file, error) from error
         read += len(data)
         *whole, rest = (rest + data).split(b"\n") if data else [rest, b""]
-        if len(rest) > LONGEST_LINE:
-            raise UsageError(f"{file}, line {number + len(whole) + 1}: longer than {LONGEST_LINE}")
+        rest = rest[: LONGEST_LINE + 1]  # too long to be a job; the rest of it is passed over
         yield read, list(enumerate(whole, number + 1))
         number += len(whole)
         if not data:
@@ -122,6 +121,8 @@ def _open(file: str) -> int:
 
 
 def _words(line: bytes) -> list[str]:
+    if len(line) > LONGEST_LINE:
+        raise UsageError(f"longer than {LONGEST_LINE} bytes")
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:

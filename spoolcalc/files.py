@@ -36,6 +36,7 @@ TRIES = 100
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_BELL = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -245,9 +246,12 @@ def ring(path: str, mode: int) -> None:
         os.utime(path)
     except FileNotFoundError:
         try:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode))
+            descriptor = os.open(path, _BELL, mode)
         except OSError:
             return
+        if mode & 0o077:
+            os.fchmod(descriptor, mode)
+        os.close(descriptor)
     except OSError:
         return
 
@@ -294,6 +298,16 @@ def names(path: str) -> list[str] | None:
         return os.listdir(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+@_plainly("list")
+def directories(path: str) -> list[str]:
+    """Return the names of the directories in a directory, links to directories not counted."""
+    try:
+        with os.scandir(path) as scan:
+            return [entry.name for entry in scan if entry.is_dir(follow_symlinks=False)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 @_plainly("list")

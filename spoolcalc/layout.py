@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from spoolcalc.ids import LENGTH, bucket_of, is_id
 
@@ -36,6 +37,8 @@ DIRECTORIES = (
 #: Everything that a spool's top directory holds.
 NAMES = frozenset({*DIRECTORIES, "format.json", "bell", "done"})
 
+#: A host's name, made safe, a process id and eight random digits.
+_WORKER = re.compile(r"[A-Za-z0-9-]{1,60}\.[0-9]{1,10}\.[0-9a-f]{8}")
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -122,9 +125,18 @@ def is_bucket(name: str) -> bool:
     return len(name) == 8 and _HEX.issuperset(name)
 
 
+def is_worker(name: str) -> bool:
+    """Tell whether ``name`` is one that a worker may have."""
+    return _WORKER.fullmatch(name) is not None
+
+
 def owner_of(directory: str) -> str | None:
-    """Return the worker that a directory in ``wip/`` belongs to; None if it was handed back."""
-    return None if directory.endswith(RETURNED) else directory.partition(TAKEN)[0]
+    """Return the worker that a directory in ``wip/`` belongs to.
+
+    None if it was handed back, or if its name is not one that we give.
+    """
+    owner = directory.partition(TAKEN)[0]
+    return owner if is_worker(owner) and not directory.endswith(RETURNED) else None
 
 
 def victim_of(directory: str) -> str:

@@ -30,7 +30,7 @@ import filelock
 from spoolcalc import files
 from spoolcalc.errors import NoSpool, StorageFailure
 from spoolcalc.job import timestamp
-from spoolcalc.layout import RETURNED
+from spoolcalc.layout import RETURNED, is_worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,15 @@ RENEWALS = 6
 
 #: The largest identity (bytes) that is read.
 _LARGEST = 64 * 1024
+
+#: What a worker writes about itself.
+_KINDS = {
+    "host": (str,),
+    "pid": (int,),
+    "boot": (str,),
+    "lease": (int, float),
+    "started": (str,),
+}
 
 #: File systems that no other host writes to, so that a lock taken here proves a death even after
 #: a reboot.  Everything else is taken to be shared with others.
@@ -89,6 +98,8 @@ class Lease:
     @classmethod
     def take(cls, layout: Layout, seconds: float = DEFAULT_LEASE) -> Lease:
         """Register a new worker; raises :class:`~spoolcalc.errors.StorageFailure`."""
+        if files.status(layout.tmp) is None:
+            raise NoSpool(f"{layout.tmp} is gone", "Somebody moved or removed the spool.")
         host = socket.gethostname()
         lock = None
         while lock is None:  # a sweeper may take a file that is made and not yet locked
@@ -215,20 +226,24 @@ def alive(layout: Layout, worker: str) -> bool:
 
 def workers(layout: Layout) -> list[str]:
     """Return the names of all workers that have a lock file, alive or not."""
-    names = files.names(layout.workers) or ()
-    return sorted(name.removesuffix(".lock") for name in names if name.endswith(".lock"))
+    locks = [
+        entry.name.removesuffix(".lock")
+        for entry in files.entries(layout.workers) or ()
+        if entry.name.endswith(".lock") and entry.is_file(follow_symlinks=False)
+    ]
+    return sorted(filter(is_worker, locks))
 
 
 def read_identity(layout: Layout, worker: str) -> dict[str, Any]:
-    """Return what a worker wrote about itself; empty if that cannot be read."""
+    """Return what a worker wrote about itself; without what is not as we write it."""
     try:
         read = files.read(layout.lock_of(worker), _LARGEST)
         identity = json.loads(read[0]) if read else {}
-    except (ValueError, files.Unreadable):
+    except (ValueError, RecursionError, files.Unreadable):
         return {}
-    if not isinstance(identity, dict) or not isinstance(identity.get("lease", 0.0), int | float):
+    if not isinstance(identity, dict):
         return {}
-    return identity
+    return {name: identity[name] for name in _KINDS if type(identity.get(name)) in _KINDS[name]}
 
 
 def _silent_still(layout: Layout, worker: str, touched: int, heartbeat: float, now: float) -> bool:
@@ -256,7 +271,9 @@ def remove_staged(layout: Layout) -> None:
     """Remove the lock files of workers that died before they had a name in ``workers/``."""
     for name in files.names(layout.tmp) or ():
         path = f"{layout.tmp}/{name}"
-        if name.endswith(".lock") and (lock := _try(path)) is not None:
+        if not name.endswith(".lock") or not is_worker(name.removesuffix(".lock")):
+            continue
+        if (lock := _try(path)) is not None:
             try:
                 files.remove(path)
             finally:

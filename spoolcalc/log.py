@@ -9,6 +9,7 @@ import os
 import time
 
 from spoolcalc import output
+from spoolcalc.errors import plain
 from spoolcalc.job import State, timestamp
 from spoolcalc.worker import Report
 
@@ -77,6 +78,7 @@ class Log(Report):
 
     def _line(self, kind: str, told: str, *, alarming: bool = False) -> None:
         when = timestamp(time.time())
+        told = plain(told)
         if self._coloured:
             colour = _RED if alarming else ""
             output.tell(f"{_DIM}{when[11:19]}{_PLAIN} {colour}{kind:<9}{_PLAIN} {told}")
@@ -89,5 +91,5 @@ def _shown(job: Job) -> str:
 
 
 def _short(text: str) -> str:
-    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: _SHOWN + 1])
+    text = plain(text[: _SHOWN + 1])
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

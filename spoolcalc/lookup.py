@@ -56,9 +56,20 @@ def load(state: State, path: str, worker: str | None = None) -> Job | None:
         if read is None:
             return None
         data, status = read
-        return Job(decode(data), state, worker=worker, updated=status.st_ctime)
+        return _placed(Job(decode(data), state, worker=worker, updated=status.st_ctime), path)
     except (files.Unreadable, Malformed) as error:
         raise CorruptDocument(path, str(error)) from error
+
+
+def _placed(job: Job, path: str) -> Job:
+    """Return a job; raise Malformed if its document cannot belong where it lies."""
+    if job.id != id_of(os.path.basename(path)):
+        raise Malformed("the file's name is not the id inside it")
+    outcome = job.outcome
+    expected = State.COMPLETED if job.state is State.RETRIEVED else job.state
+    if job.state.finished and (outcome is None or outcome.state is not expected):
+        raise Malformed(f"it has no outcome of a job that is {job.state}")
+    return job
 
 
 def load_if_readable(state: State, path: str, worker: str | None = None) -> Job | None:
@@ -76,7 +87,7 @@ def walk(layout: Layout, state: State) -> Iterator[tuple[str, str, str | None]]:
     """
     top = layout.state(state)
     is_right = {State.PENDING: is_pending_bucket, State.WIP: _is_any}.get(state, is_bucket)
-    for directory in sorted(filter(is_right, files.names(top) or ())):
+    for directory in sorted(filter(is_right, files.directories(top))):
         worker = victim_of(directory) if state is State.WIP else None
         for name in sorted(files.names(f"{top}/{directory}") or ()):
             job_id = id_of(name)
@@ -89,7 +100,7 @@ def count(layout: Layout, state: State) -> int:
     top = layout.state(state)
     return sum(
         sum(1 for name in files.names(f"{top}/{directory}") or () if id_of(name) is not None)
-        for directory in files.names(top) or ()
+        for directory in files.directories(top)
     )
 
 
@@ -102,7 +113,7 @@ def _places(layout: Layout, job_id: str) -> Iterator[tuple[State, str, str | Non
     name = file_name(job_id)
     for priority in PRIORITIES:
         yield State.PENDING, f"{layout.pending_bucket(priority, job_id)}/{name}", None
-    for directory in files.names(layout.wip) or ():
+    for directory in files.directories(layout.wip):
         yield State.WIP, f"{layout.wip_of(directory)}/{name}", victim_of(directory)
     for state in _FINISHED:
         yield state, f"{layout.finished_bucket(state, job_id)}/{name}", None

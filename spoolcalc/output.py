@@ -12,7 +12,7 @@ import os
 import stat
 import sys
 
-from spoolcalc.errors import SpoolError, StorageFailure
+from spoolcalc.errors import SpoolError, StorageFailure, plain
 
 _STDOUT, _STDERR = 1, 2
 
@@ -32,7 +32,11 @@ def hold_standard_descriptors() -> None:
 
 def answer(text: str) -> None:
     """Write ``text`` to stdout, wholly; raise StorageFailure if it cannot take it."""
-    rest = memoryview(text.encode("utf-8", "surrogateescape"))
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character, from an operation of somebody's
+        data = text.encode("utf-8", "backslashreplace")
+    rest = memoryview(data)
     try:
         while rest:
             rest = rest[os.write(_STDOUT, rest) :]
@@ -53,7 +57,8 @@ def tell(text: str) -> None:
 
 def tell_error(error: SpoolError) -> None:
     """Write an error for people: what happened, and what to do."""
-    tell(f"spool: {error.message}" + (f"\n  {error.hint}" if error.hint else ""))
+    hint = "\n  ".join(map(plain, error.hint.splitlines()))
+    tell(f"spool: {plain(error.message)}" + (f"\n  {hint}" if hint else ""))
 
 
 def on_terminal() -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import time
 
+from spoolcalc.errors import plain
+from spoolcalc.ids import seconds_of
 from spoolcalc.job import State, timestamp
 
 TYPE_CHECKING = False
@@ -52,7 +54,7 @@ def job_object(job: Job) -> dict[str, Any]:
         "operation": job.operation,
         "operands": list(job.operands),
         "priority": job.priority,
-        "submitted": timestamp(job.submitted.timestamp()),
+        "submitted": timestamp(seconds_of(job.id)),
         "last_updated": timestamp(job.updated),
         "attempts": attempts,
         "worker": _worker(job),
@@ -92,12 +94,11 @@ def job_sheet(job: Job) -> str:
         for name, value in zip(FIELDS, _values(job), strict=True)
         if value not in (None, "")
     ]
-    lines = [f"{name.replace('_', ' '):<13} {_plain(value)}" for name, value in rows]
+    lines = [f"{name.replace('_', ' '):<13} {plain(str(value))}" for name, value in rows]
     for number, attempt in enumerate(job.attempts, 1):
         error = f": {attempt.error}" if attempt.error else ""
-        lines.append(
-            f"  attempt {number:<3} {attempt.ended} {attempt.end} by {attempt.worker}{error}"
-        )
+        told = f"{attempt.ended} {attempt.end} by {attempt.worker}{error}"
+        lines.append(f"  attempt {number:<3} {plain(told)}")
     return "\n".join(lines) + "\n"
 
 
@@ -115,7 +116,7 @@ def jobs_table(jobs: Sequence[Job], title: str, width: int) -> str:
             job.id,
             job.state.value,
             _short(" ".join((job.operation, *job.operands))),
-            job.submitted.strftime("%m-%d %H:%M:%S"),
+            timestamp(seconds_of(job.id))[5:19].replace("T", " "),
             str(len(job.attempts)),
             _short(outcome),
         )
@@ -154,11 +155,10 @@ def overview_lines(overview: Overview) -> str:
     oldest = "-" if overview.oldest is None else f"{overview.oldest:.3f}"
     lines.append(f"oldest_pending_seconds\t{oldest}")
     lines.append(f"workers\t{len(overview.workers)}")
-    lines += [
-        f"worker\t{view.worker}\t{view.host}\t{view.pid}\t{view.started}\t"
-        + (",".join(job.id for job in view.jobs) or "-")
-        for view in overview.workers
-    ]
+    for view in overview.workers:
+        at = ",".join(job.id for job in view.jobs)
+        fields = ("worker", view.worker, view.host, view.pid, view.started, at)
+        lines.append("\t".join(map(_field, fields)))
     return "\n".join(lines) + "\n"
 
 
@@ -231,7 +231,7 @@ def _values(job: Job) -> tuple[object, ...]:
         job.state.value,
         job.operation,
         " ".join(job.operands),
-        timestamp(job.submitted.timestamp()),
+        timestamp(seconds_of(job.id)),
         timestamp(job.updated),
         len(job.attempts),
         _worker(job),
@@ -244,16 +244,12 @@ def _values(job: Job) -> tuple[object, ...]:
 def _field(value: object) -> str:
     if value is None or value == "":
         return "-"
-    return str(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-
-
-def _plain(value: object) -> str:
-    """Return a value with nothing in it that a terminal would obey."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(value))
+    escaped = str(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+    return escaped.replace("\r", "\\r")
 
 
 def _short(text: str) -> str:
-    text = _plain(text)
+    text = plain(text)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 

@@ -8,6 +8,7 @@ is no lock around it, for a sweeper that was stopped would keep everybody's jobs
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 from spoolcalc import files, lease
@@ -65,8 +66,12 @@ def sweep(layout: Layout, mine: Lease, *, thorough: bool = False) -> Swept:
     now = mine.renew()
     if now is None:
         return swept
-    for directory in files.names(layout.wip) or ():
-        path = layout.wip_of(directory)
+    for entry in files.entries(layout.wip) or ():
+        directory, path = entry.name, entry.path
+        if not entry.is_dir(follow_symlinks=False):
+            reason = "neither a worker's directory nor a job"
+            swept.quarantined += [path] * quarantine(layout, path, reason)
+            continue
         owner = owner_of(directory)
         if owner is None:
             _recover(layout, mine, path, None, swept)
@@ -114,12 +119,7 @@ def _recover(layout: Layout, mine: Lease, path: str, reason: str | None, swept: 
     ``reason`` is why its worker was given up; without one the jobs were returned, so that nobody is
     charged.  Several sweepers may be at one returned directory: each job goes by one rename.
     """
-    names = files.names(path)
-    if names is None:
-        if files.status(path) is not None:
-            swept.quarantined += [path] * quarantine(layout, path, "not a worker's directory")
-        return
-    for name in names:
+    for name in files.names(path) or ():
         _hand_on(layout, mine, f"{path}/{name}", reason, swept)
     files.remove_directory(path)
 
@@ -198,8 +198,7 @@ def clean(
         if age is not None:
             removed = sum(
                 _clean_bucket(f"{layout.state(state)}/{bucket}", now - age, cleaned, dry_run)
-                for bucket in files.names(layout.state(state)) or ()
-                if is_bucket(bucket)
+                for bucket in filter(is_bucket, files.directories(layout.state(state)))
             )
             setattr(cleaned, state.value, removed)
     for name in files.names(layout.tmp) or ():
@@ -216,6 +215,8 @@ def _clean_bucket(path: str, before: float, cleaned: Cleaned, dry_run: bool) -> 
         document = f"{path}/{name}"
         status = files.status(document)
         if id_of(name) is None or status is None or status.st_mtime > before:
+            continue
+        if not stat.S_ISREG(status.st_mode):
             continue
         if dry_run or forget(document):
             removed += 1

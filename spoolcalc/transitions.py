@@ -252,7 +252,8 @@ def quarantine(layout: Layout, path: str, reason: str) -> bool:
     Commit point: the rename.  Killed before it: a reason that speaks of no file.
     """
     name = os.path.basename(path)
-    target = f"{layout.corrupt}/{name[:180]}.{os.urandom(4).hex()}"
+    kept = os.fsdecode(os.fsencode(name)[:180])  # a name has at most 255 bytes
+    target = f"{layout.corrupt}/{kept}.{os.urandom(4).hex()}"
     told = {"reason": reason, "from": path, "moved": timestamp(time.time())}
     data = (json.dumps(told) + "\n").encode("ascii")
     files.write_durably(f"{target}.reason", data, layout.file_mode)

@@ -150,8 +150,10 @@ class Worker:
         self._report.claimed(job)
         began = time.perf_counter()
         self._computing = True
-        outcome = execute(job.operation, job.operands)
-        self._computing = False
+        try:
+            outcome = execute(job.operation, job.operands)
+        finally:
+            self._computing = False
         seconds = time.perf_counter() - began
         while True:
             try:
