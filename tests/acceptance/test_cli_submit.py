@@ -126,11 +126,11 @@ def test_json_tells_all_about_the_job(run: Callable[..., Ran], jobs: Jobs) -> No
         "none": ("neg", "none was given"),
         "which operand": ("add 1 x", "operand 2 of add is not a number: 'x'"),
         "no operation": ("", "needs an operation"),
-        "timeout alone": ("add 1 2 --timeout 1s", "--wait"),
+        "timeout alone": ("add 1 2 --wait-timeout 1s", "--wait"),
         "keep-going alone": ("add 1 2 --keep-going", "--from"),
         "from and words": ("add 1 2 --from -", "--from"),
         "from and wait": ("--from - --wait", "--from"),
-        "bad duration": ("add 1 2 --wait --timeout soon", "not a duration"),
+        "bad duration": ("add 1 2 --wait --wait-timeout soon", "not a duration"),
         "unknown option": ("add 1 2 --colour", "--colour"),
     }.values(),
 )
