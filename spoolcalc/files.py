@@ -19,13 +19,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import contextmanager, suppress
 from functools import wraps
 
 from spoolcalc.errors import StorageFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import ParamSpec, TypeVar
 
     P = ParamSpec("P")
@@ -70,13 +71,14 @@ def write(path: str, data: bytes, mode: int) -> int:
     """
     descriptor = os.open(path, _NEW, mode)
     try:
-        if mode & 0o077:
-            os.fchmod(descriptor, mode)
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        with _named(path):
+            if mode & 0o077:
+                os.fchmod(descriptor, mode)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
     except BaseException:
-        os.close(descriptor)
+        close([descriptor])
         _discard(path)
         raise
     return descriptor
@@ -87,14 +89,15 @@ def fill(path: str, data: bytes) -> None:
     """Write ``data``, a few bytes, into a file that is there and empty; not synced."""
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        os.write(descriptor, data)
+        with _named(path):
+            os.write(descriptor, data)
     finally:
-        os.close(descriptor)
+        close([descriptor])
 
 
 @_plainly("sync")
-def sync(descriptors: Sequence[int]) -> None:
-    """Wait until all that was written to ``descriptors`` is on disk.
+def sync(descriptors: Sequence[int], paths: Sequence[str]) -> None:
+    """Wait until all that was written to ``descriptors``, opened at ``paths``, is on disk.
 
     Of several, all are told to start before the first is waited for: on ext4 with a journal they
     then share one commit, 4 times as fast as one after the other.  ``syncfs`` would be twice as
@@ -102,15 +105,21 @@ def sync(descriptors: Sequence[int]) -> None:
     """
     if len(descriptors) > 1 and hasattr(os, "posix_fadvise"):
         for descriptor in descriptors:
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    for descriptor in descriptors:
-        os.fsync(descriptor)
+            with suppress(OSError):  # advice: what it would have done, fsync does
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    for descriptor, path in zip(descriptors, paths, strict=True):
+        with _named(path):
+            os.fsync(descriptor)
 
 
 def close(descriptors: Iterable[int]) -> None:
-    """Close descriptors whose data is synced or no longer wanted."""
+    """Close descriptors whose data is synced or no longer wanted.
+
+    What closing may complain of, syncing would have told; and closed they are all the same.
+    """
     for descriptor in descriptors:
-        os.close(descriptor)
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 @_plainly("sync")
@@ -121,12 +130,10 @@ def sync_directory(path: str) -> bool:
     except FileNotFoundError:
         return False
     try:
-        os.fsync(descriptor)
-    except OSError as error:
-        error.filename = path
-        raise
+        with _named(path):
+            os.fsync(descriptor)
     finally:
-        os.close(descriptor)
+        close([descriptor])
     return True
 
 
@@ -134,12 +141,12 @@ def write_durably(path: str, data: bytes, mode: int) -> None:
     """Make the new file ``path`` hold ``data``, on disk.  When that fails there is no such file."""
     descriptor = write(path, data, mode)
     try:
-        sync([descriptor])
+        sync([descriptor], [path])
     except BaseException:
         _discard(path)
         raise
     finally:
-        os.close(descriptor)
+        close([descriptor])
 
 
 @_plainly("publish")
@@ -249,9 +256,9 @@ def ring(path: str, mode: int) -> None:
             descriptor = os.open(path, _BELL, mode)
         except OSError:
             return
-        if mode & 0o077:
+        with suppress(OSError):
             os.fchmod(descriptor, mode)
-        os.close(descriptor)
+        close([descriptor])
     except OSError:
         return
 
@@ -287,7 +294,7 @@ def read(path: str, limit: int) -> tuple[bytes, os.stat_result] | None:
                 break
             data += more
     finally:
-        os.close(descriptor)
+        close([descriptor])
     return data, status
 
 
@@ -342,6 +349,16 @@ def _make(path: str, mode: int) -> bool:
     if mode & 0o077:
         os.chmod(path, mode)
     return True
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Have what is refused on a descriptor name the file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = path
+        raise
 
 
 def _exists(path: str) -> bool:

@@ -267,6 +267,14 @@ def _proves_death(layout: Layout, identity: dict[str, Any]) -> bool:
     return identity.get("boot") == _boot() or on_local_file_system(layout.root)
 
 
+def remove_notes(layout: Layout) -> None:
+    """Remove the notes of silence of workers that are gone; a slow sweeper may write one late."""
+    for name in files.names(layout.workers) or ():
+        worker = name.removesuffix(".silent")
+        if worker != name and is_worker(worker) and files.status(layout.lock_of(worker)) is None:
+            files.remove(layout.silence_of(worker))
+
+
 def remove_staged(layout: Layout) -> None:
     """Remove the lock files of workers that died before they had a name in ``workers/``."""
     for name in files.names(layout.tmp) or ():

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import stat
 import time
+from contextlib import suppress
 
 from spoolcalc import files, lease
-from spoolcalc.errors import NewerFormat
+from spoolcalc.errors import NewerFormat, StorageFailure
 from spoolcalc.job import DEFAULT_PRIORITY, Attempt, State, crashes, timestamp
 from spoolcalc.layout import RETURNED, TAKEN, id_of, is_bucket, owner_of, victim_of
 from spoolcalc.transitions import charge, forget, load, put_back, quarantine, settle
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Leftovers in ``tmp/`` are removed when they are this old (seconds): a day.
 TMP_AGE = 86_400.0
+#: How often a worker that leaves tries to say so; if it cannot, its jobs count as lost.
+SURRENDERS = 3
 
 
 class Swept:
@@ -92,7 +95,17 @@ def hand_back(layout: Layout, mine: Lease) -> None:
     Commit point: the rename to ``.returned``, which needs no space on the disk.  Killed after it,
     or when the disk is full: any sweep goes on with it.
     """
-    if files.names(layout.wip_of(mine.worker)) and mine.surrender():
+    with suppress(StorageFailure):  # if it cannot be listed, it may hold something
+        if not files.names(layout.wip_of(mine.worker)):
+            return
+    for tries_left in reversed(range(SURRENDERS)):
+        try:
+            surrendered = mine.surrender()
+            break
+        except StorageFailure:
+            if not tries_left:
+                raise
+    if surrendered:
         _recover(layout, mine, layout.wip_of(mine.worker) + RETURNED, None, Swept())
 
 
@@ -171,6 +184,7 @@ def _forget_workers(layout: Layout, mine: Lease, now: float) -> None:
             files.remove(layout.lock_of(worker))
         finally:
             proof.close()
+    lease.remove_notes(layout)
 
 
 def clean(

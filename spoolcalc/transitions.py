@@ -86,7 +86,7 @@ def publish(layout: Layout, documents: Sequence[Document]) -> None:
             path = layout.temporary("submit", document["id"])
             descriptors.append(files.write(path, encode(document), layout.file_mode))
             written.append(path)
-        files.sync(descriptors)
+        files.sync(descriptors, written)
         for path, document in zip(written, documents, strict=True):
             bucket = layout.pending_bucket(document["priority"], document["id"])
             name = file_name(document["id"])
