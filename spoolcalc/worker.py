@@ -108,27 +108,35 @@ class Worker:
         with ``once``, later; and :class:`Interrupted` after :meth:`stop_now`.
         """
         self._started = time.monotonic()
-        self._lease = Lease.take(self._spool.layout, self._seconds)
-        self._keeper = Keeper(self._spool, self._lease, self._report.swept, self._report.trouble)
-        try:
-            self._report.started(self._lease.worker)
-            self._report.swept(self._spool.sweep(self._lease))
-            self._keeper.start()
-            while not self._stopping and not self._spent():
-                try:
-                    if not self._step():
-                        break
-                    self._pause = PAUSE
-                except StorageFailure as error:
-                    self._endure(error)
-                    # A job that was claimed and could not be read must not stay with us.
-                    hand_back(self._spool.layout, self._lease)
-        finally:
-            if self._keeper.is_alive():
-                self._keeper.end()
-            self._spool.leave(self._lease)
-            self._bell.close()
+        with self._bell:
+            self._lease = Lease.take(self._spool.layout, self._seconds)
+            self._keeper = Keeper(
+                self._spool, self._lease, self._report.swept, self._report.trouble
+            )
+            try:
+                self._work()
+            finally:
+                if self._keeper.is_alive():
+                    self._keeper.end()
+                self._spool.leave(self._lease)
         return self._jobs
+
+    def _work(self) -> None:
+        self._report.started(self._lease.worker)
+        self._report.swept(self._spool.sweep(self._lease))
+        self._keeper.start()
+        refused = False
+        while not self._stopping and not self._spent():
+            try:
+                if refused:  # what was claimed and could not be read must not stay with us
+                    hand_back(self._spool.layout, self._lease)
+                    refused = False
+                if not self._step():
+                    break
+                self._pause = PAUSE
+            except StorageFailure as error:
+                refused = True
+                self._endure(error)
 
     def _step(self) -> bool:
         """Do one job, or sleep until there may be one; False when there is no more to do."""

@@ -1,0 +1,376 @@
+"""The promises of a spool, checked on a directory after whatever happened to it.
+
+One checker for all crashes: it is told what is known of the spool (:class:`Facts`) and what the
+process that was broken had said before its end, looks at the directories itself, lets the package
+recover, looks again, lets a worker do the rest, and names every promise that does not hold.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from spoolcalc import NoSuchJob, Spool, Worker
+from spoolcalc.execute import execute
+from spoolcalc.job import State, decode
+from spoolcalc.layout import id_of
+
+#: Beginnings of names that may lie in ``tmp/`` until they are a day old: nobody owns them.
+HARMLESS = ("submit.", "clean.", "init.")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What must become of a job: its last state and its result or error."""
+
+    state: str
+    text: str
+    #: Attempts that must be noted as lost in the end, when nothing else goes wrong.
+    lost: int = 0
+    #: Whether cleaning removes it: it may be gone at any time, and must be after cleaning.
+    cleaned: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a spool before it is broken."""
+
+    jobs: dict[str, Expected]
+    #: Documents that are no jobs, and where they must be in the end: ``corrupt`` or ``pending``.
+    planted: dict[bytes, str] = field(default_factory=dict)
+    #: Jobs that may come to be, by operation and operands, with how many at most.
+    coming: dict[tuple[str, ...], tuple[int, Expected]] = field(default_factory=dict)
+    #: Whether who is killed may be charged a lost attempt of the jobs it had in hand.
+    charged: bool = False
+    #: Whether one attempt of each job may be lost or not: it depends on who was quicker.
+    contended: bool = False
+    #: Names of workers that died before, whose losses are in ``Expected.lost`` already.
+    dead: frozenset[str] = frozenset()
+    #: A worker that is silent but not dead; its registration may outlast its jobs' recovery, until
+    #: it was looked at twice more.
+    silent: str | None = None
+    #: Whether the spool itself may be missing.
+    creates: bool = False
+    #: How old (seconds) a job of each state must be to be cleaned, if any is.
+    cleaning: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A document where it was found."""
+
+    state: str
+    directory: str
+    path: str
+    document: dict[str, Any]
+
+    @property
+    def lost(self) -> int:
+        """How many attempts ended with the loss of their worker."""
+        return sum(attempt["end"] == "lost" for attempt in self.document["attempts"])
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether a worker was at it, without having come to an outcome."""
+        return (
+            self.state == "wip"
+            and "+" not in self.directory
+            and not self.directory.endswith(".returned")
+            and self.document["outcome"] is None
+        )
+
+
+@dataclass
+class Census:
+    """Everything that lies in the state directories."""
+
+    places: dict[str, list[Place]] = field(default_factory=dict)
+    strays: dict[str, bytes] = field(default_factory=dict)
+
+
+def look(root: str) -> Census:
+    """Read all state directories, without the package's own ways of finding jobs."""
+    census = Census()
+    for state in State:
+        top = f"{root}/{state.value}"
+        for directory, _, names in os.walk(top):
+            for name in names:
+                path = f"{directory}/{name}"
+                with open(path, "rb") as file:
+                    data = file.read()
+                _sort(census, state.value, os.path.relpath(directory, top), path, data)
+    return census
+
+
+def _sort(census: Census, state: str, directory: str, path: str, data: bytes) -> None:
+    job_id = id_of(os.path.basename(path))
+    try:
+        document = decode(data)
+    except Exception:  # noqa: BLE001 - whatever it is, it is no document that can be read
+        document = None
+    if job_id is None or document is None or document["id"] != job_id:
+        census.strays[path] = data
+    else:
+        found = Place(state, directory, path, document)
+        census.places.setdefault(job_id, []).append(found)
+
+
+def clean(spool: Spool, ages: dict[str, float]) -> None:
+    """Remove the jobs that are older than ``ages`` say."""
+    spool.clean(
+        grace=ages["retrieved"],
+        completed_older_than=ages.get("completed"),
+        failed_older_than=ages.get("failed"),
+    )
+
+
+class Judge:
+    """Holds a broken spool against the promises.  ``wrong`` collects what does not hold."""
+
+    def __init__(self, root: str, facts: Facts, told: list[str], *, killed: bool) -> None:
+        self.root = root
+        self.told = told
+        self.killed = killed
+        self.wrong: list[str] = []
+        self.facts = facts
+        self.reported = [line.split()[1] for line in told if line.startswith("submitted ")]
+
+    def judge(self) -> list[str]:
+        """Check, recover, check, let a worker do the rest, check; return what was wrong."""
+        if self.facts.creates and self.killed:
+            Spool(self.root, create=True)
+        before = look(self.root)
+        self._adopt(before)
+        self._check_whole(before, "at once")
+        self._check_told(before)
+        self._check_readers(before)
+        expected = {job_id: self._losses(job_id, before) for job_id in self.facts.jobs}
+
+        spool = Spool(self.root)
+        spool.sweep()
+        after = look(self.root)
+        self._check_whole(after, "after the sweep")
+        self._check_tidy("after the sweep")
+        for job_id, losses in expected.items():
+            for place in after.places.get(job_id, []):
+                if place.lost not in self._bearable(losses):
+                    self._object(
+                        f"after the sweep {losses} lost attempts are right: {place.document}"
+                    )
+        again = spool.sweep()
+        if again.put_back or again.poisoned or again.finished or again.workers:
+            self._object("a second sweep still found work")
+
+        self._work(spool)
+        if self.facts.cleaning is not None:
+            clean(spool, self.facts.cleaning)
+        self._check_end(spool, expected)
+        return self.wrong
+
+    def _work(self, spool: Spool) -> None:
+        """Run all that can be run; where nobody died, without the cost of a whole worker."""
+        if self.killed:
+            Worker(spool, once=True).run()
+            return
+        with spool.register() as lease:
+            while (claim := spool.claim(lease)) is not None:
+                job = claim.job
+                if not spool.finish(claim, execute(job.operation, job.operands)):
+                    self._object(f"nobody else was there, and {job.id} was taken away")
+
+    def _object(self, text: str) -> None:
+        self.wrong.append(text)
+
+    def _adopt(self, census: Census) -> None:
+        """Take up the jobs that came to be, reported or not."""
+        jobs = dict(self.facts.jobs)
+        came: Counter[tuple[str, ...]] = Counter()
+        for job_id, places in census.places.items():
+            if job_id in jobs:
+                continue
+            document = places[0].document
+            job = (document["operation"], *document["operands"])
+            came[job] += 1
+            most, expected = self.facts.coming.get(job, (0, None))
+            if expected is None or came[job] > most:
+                self._object(f"a job came to be that nobody submitted: {document}")
+            else:
+                jobs[job_id] = expected
+        for job_id in self.reported:
+            if job_id not in jobs:
+                self._object(f"lost: {job_id} was reported as submitted, and is nowhere")
+        self.facts = replace(self.facts, jobs=jobs)
+
+    def _check_whole(self, census: Census, when: str) -> None:
+        """Each job in one place, each document whole, nothing lost and nothing added."""
+        for job_id, expected in self.facts.jobs.items():
+            places = census.places.get(job_id, [])
+            if not places and not expected.cleaned:
+                self._object(f"{when}: {job_id} is nowhere")
+            if len(places) > 1:
+                self._object(f"{when}: {job_id} is in {[place.path for place in places]}")
+        for job_id, places in census.places.items():
+            if job_id not in self.facts.jobs:
+                self._object(f"{when}: {job_id} came to be in {places[0].path}")
+            for place in places:
+                self._check_document(place, when)
+        remaining = Counter(census.strays.values())
+        corrupt = f"{self.root}/corrupt"
+        for name in os.listdir(corrupt):
+            if not name.endswith(".reason"):
+                with open(f"{corrupt}/{name}", "rb") as file:
+                    remaining[file.read()] += 1
+        if remaining != Counter(dict.fromkeys(self.facts.planted, 1)):
+            self._object(f"{when}: what is no job is not there once each: {remaining}")
+
+    def _check_document(self, place: Place, when: str) -> None:
+        ends = [attempt["end"] for attempt in place.document["attempts"]]
+        outcome = place.document["outcome"]
+        if len([end for end in ends if end != "lost"]) > 1:
+            self._object(f"{when}: two outcomes were recorded: {place.document}")
+        if place.state not in ("pending", "wip"):
+            want = "failed" if place.state == "failed" else "completed"
+            if outcome is None or outcome["state"] != want:
+                self._object(f"{when}: in {place.state} without its outcome: {place.document}")
+        if place.state == "pending" and outcome is not None:
+            self._object(f"{when}: to be run again although it has an outcome: {place.document}")
+
+    def _check_told(self, census: Census) -> None:
+        """What the process had said before its end was so."""
+        said = {
+            "finished": ("completed", "failed"),
+            "returned": ("pending",),
+            "fetched": ("retrieved",),
+        }
+        for line in self.told:
+            verb, _, rest = line.partition(" ")
+            job_id = rest.partition(" ")[0]
+            place = census.places.get(job_id, [None])[0]
+            if verb in said and (place is None or place.state not in said[verb]):
+                self._object(f"{line}, and it is in {place}")
+            if verb == "claimed" and self.killed and (place is None or not place.in_hand):
+                self._object(f"{line}, and it is in {place}")
+            if verb == "delivered" and rest != f"{job_id} {self.facts.jobs[job_id].text}":
+                self._object(f"a wrong result was given: {line}")
+        finished = Counter(line for line in self.told if line.startswith("finished "))
+        if any(count > 1 for count in finished.values()):
+            self._object(f"two were told that theirs was the outcome: {finished}")
+        self._check_given(census)
+
+    def _check_given(self, census: Census) -> None:
+        """Nothing is marked retrieved that was given to nobody."""
+        given = [line.split()[1] for line in self.told if line.startswith("delivered ")]
+        for job_id, expected in self.facts.jobs.items():
+            for place in census.places.get(job_id, []):
+                marked = place.state == "retrieved" and expected.state != "retrieved"
+                if marked and job_id not in given:
+                    self._object(f"{job_id} is marked retrieved, and was given to nobody")
+
+    def _check_readers(self, census: Census) -> None:
+        """A reader finds each job where it is, and nothing that was only being written."""
+        spool = Spool(self.root)
+        for job_id, places in census.places.items():
+            if (state := spool.find(job_id).state.value) != places[0].state:
+                self._object(f"{job_id} is in {places[0].state}, and is found in {state}")
+        found = {job.id for state in State for job in spool.list(state)}
+        if found != set(census.places):
+            self._object(f"listed are {found}, and there are {set(census.places)}")
+        for name in os.listdir(f"{self.root}/tmp"):
+            job_id = name.partition(".")[2]
+            if name.startswith("submit.") and job_id not in census.places:
+                try:
+                    spool.find(job_id)
+                except NoSuchJob:
+                    continue
+                self._object(f"a leftover is found as a job: {name}")
+
+    def _losses(self, job_id: str, census: Census) -> int:
+        """Return how many lost attempts must be noted once the dead were recovered."""
+        expected = self.facts.jobs[job_id]
+        for place in census.places.get(job_id, [])[:1]:
+            fresh = place.in_hand and place.directory not in self.facts.dead
+            if fresh and self.facts.charged and self.killed:
+                return expected.lost + 1
+        return expected.lost
+
+    def _bearable(self, lost: int) -> range:
+        """Return how many lost attempts are right."""
+        return range(lost, lost + 1 + self.facts.contended)
+
+    def _check_tidy(self, when: str) -> None:
+        """Nothing is left of those who died."""
+        for name in ("wip", "workers"):
+            left = os.listdir(f"{self.root}/{name}")
+            silent = self.facts.silent
+            if name == "workers" and silent is not None:
+                left = [name for name in left if not name.startswith(f"{silent}.")]
+            if left:
+                self._object(f"{when}: left in {name}/: {left}")
+        left = [n for n in os.listdir(f"{self.root}/tmp") if not n.startswith(HARMLESS)]
+        if left:
+            self._object(f"{when}: left in tmp/: {left}")
+
+    def _check_end(self, spool: Spool, lost: dict[str, int]) -> None:
+        """After a worker has done the rest all is as it was expected."""
+        census = look(self.root)
+        self._check_whole(census, "in the end")
+        self._check_tidy("in the end")
+        for path, data in census.strays.items():
+            if self.facts.planted.get(data) != os.path.relpath(path, self.root).split(os.sep)[0]:
+                self._object(f"in the end what is no job is still at {path}")
+        if not census.strays and os.listdir(f"{self.root}/pending"):
+            self._object("in the end there are empty buckets in pending/")
+        self._check_quarantine()
+        for job_id, expected in self.facts.jobs.items():
+            places = census.places.get(job_id, [])
+            if expected.cleaned and places and self.facts.cleaning is not None:
+                self._object(f"in the end {job_id} was not cleaned: {places[0].path}")
+            if places:
+                self._check_job(spool, places[0], expected, lost[job_id])
+        counted = {state.value: number for state, number in spool.counts().items() if number}
+        seen = Counter(
+            place.state for places in look(self.root).places.values() for place in places
+        )
+        if not census.strays and counted != dict(seen):
+            self._object(f"counted are {counted}, and there are {dict(seen)}")
+
+    def _check_job(self, spool: Spool, place: Place, expected: Expected, lost: int) -> None:
+        document = place.document
+        outcome = document["outcome"] or {}
+        given = outcome.get("result") or outcome.get("error")
+        states = {expected.state}
+        if any(line.startswith("delivered ") for line in self.told):
+            states.add("retrieved")
+        if place.state not in states or given != expected.text:
+            self._object(f"in the end {place.state}, {outcome}, and {expected} is right")
+        poisoned = outcome.get("reason") == "poison"
+        ends = Counter(attempt["end"] for attempt in document["attempts"])
+        tried = ends.total() - ends["lost"]
+        if ends["lost"] not in self._bearable(lost) or tried != (not poisoned):
+            self._object(f"in the end wrong attempts, {lost} lost ones are right: {document}")
+        if place.state == "completed":
+            job = spool.fetch(document["id"])
+            if job.result != expected.text:
+                self._object(f"fetched in the end: {job}")
+            if not os.path.exists(place.path.replace("/completed/", "/retrieved/")):
+                self._object(f"not retrieved in the end: {job}")
+
+    def _check_quarantine(self) -> None:
+        corrupt = f"{self.root}/corrupt"
+        names = set(os.listdir(corrupt))
+        held = {name for name in names if not name.endswith(".reason")}
+        wanted = sum(where == "corrupt" for where in self.facts.planted.values())
+        if len(held) != wanted:
+            self._object(f"in the end corrupt/ holds {held}")
+        for name in held:
+            try:
+                with open(f"{corrupt}/{name}.reason", "rb") as file:
+                    reason = json.loads(file.read())["reason"]
+            except (OSError, ValueError) as error:
+                self._object(f"no reason beside {name}: {error}")
+            else:
+                if not reason:
+                    self._object(f"an empty reason beside {name}")
