@@ -20,7 +20,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -113,9 +113,11 @@ class Breaker:
             if name == "close":
                 real(*args, **options)  # the descriptor is gone, whatever close() answers
             _refuse(args, getattr(errno, self.what))
-        done = real(*args, **options)
         if self.what in ("after", "torn"):
+            with suppress(OSError):
+                real(*args, **options)
             _die()
+        done = real(*args, **options)
         if self.what == "half":
             _refuse((), errno.ENOSPC)
         return done

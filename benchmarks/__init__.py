@@ -1,0 +1,1 @@
+"""How fast spoolcalc is, each figure beside what it is held against, all from one run."""
