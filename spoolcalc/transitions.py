@@ -93,6 +93,8 @@ def publish(layout: Layout, documents: Sequence[Document]) -> None:
             files.publish(path, bucket, name, layout.directory_mode)
             published.append(f"{bucket}/{name}")
             buckets[bucket] = None
+        # Rung as soon as there is something to claim: workers wake while the names are synced.
+        files.ring(layout.bell, layout.file_mode)
         for bucket in buckets:
             files.sync_directory(bucket)
     except BaseException:
@@ -103,7 +105,6 @@ def publish(layout: Layout, documents: Sequence[Document]) -> None:
         raise
     finally:
         files.close(descriptors)
-    files.ring(layout.bell, layout.file_mode)
 
 
 def claim(layout: Layout, worker: str, bucket: str, name: str) -> Claim | None:
