@@ -1,0 +1,51 @@
+"""What all commands share: the program's own options and help, and how a command ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from spoolcalc import __version__, access, output
+from spoolcalc.boundary import guard
+from spoolcalc.cli.options import SpoolOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+app = typer.Typer(
+    name="spool",
+    help="A job queue that needs no server, no broker and no database, only a directory.",
+    epilog="Exit codes: 0 ok, 1 the job failed, 2 usage, 3 no such job, 4 not finished, "
+    "7 the spool cannot be used, 70 a bug of ours, 130 interrupted. "
+    "Treat an unknown code as a failure.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        output.answer(f"spool {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    context: typer.Context,
+    spool: SpoolOption = None,
+    version: Annotated[  # noqa: ARG001 - its callback does it all
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+    ] = False,
+) -> None:
+    context.obj = spool
+
+
+def finish(context: typer.Context, spool: str | None, action: Callable[[str], int]) -> NoReturn:
+    """Call ``action`` with the spool's path and exit with its code; errors become messages."""
+    path = spool if spool is not None else context.obj
+    code = guard(lambda: action(access.default_path() if path is None else path))
+    raise typer.Exit(code)

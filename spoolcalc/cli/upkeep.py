@@ -1,0 +1,78 @@
+"""``spool clean`` and ``spool init``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spoolcalc import access, output, render
+from spoolcalc.cli.app import finish
+from spoolcalc.cli.options import JsonOption, SpoolOption
+from spoolcalc.errors import OK
+from spoolcalc.units import seconds
+
+
+def clean(
+    context: typer.Context,
+    *,
+    grace: Annotated[
+        float,
+        typer.Option(
+            parser=seconds, metavar="DURATION", help="Only what was retrieved so long ago."
+        ),
+    ] = "0s",  # type: ignore[assignment] # typer gives the default to the parser
+    completed_older_than: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds, metavar="DURATION", help="Also completed jobs never retrieved."
+        ),
+    ] = None,
+    failed_older_than: Annotated[
+        float | None,
+        typer.Option(parser=seconds, metavar="DURATION", help="Also failed jobs."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell, remove nothing.")] = False,
+    as_json: JsonOption = False,
+    spool: SpoolOption = None,
+) -> None:
+    """Remove what was retrieved, and old leftovers."""
+
+    def action(path: str) -> int:
+        from spoolcalc.spool import Spool
+
+        cleaned = Spool(path).clean(
+            grace=grace,
+            completed_older_than=completed_older_than,
+            failed_older_than=failed_older_than,
+            dry_run=dry_run,
+        )
+        if as_json:
+            output.answer(render.as_json(**render.cleaned_object(cleaned, dry_run=dry_run)))
+        else:
+            output.answer(render.cleaned_line(cleaned, dry_run=dry_run))
+        return OK
+
+    finish(context, spool, action)
+
+
+def init(
+    context: typer.Context,
+    group: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Share it with all members of this group."),
+    ] = None,
+    *,
+    spool: SpoolOption = None,
+) -> None:
+    """Make a spool; submit and work make a private one by themselves."""
+
+    def action(path: str) -> int:
+        if group is None:
+            layout = access.open_spool(path, create=True)
+        else:
+            layout = access.make_shared(path, group)
+        output.answer(f"{layout.root}\n")
+        return OK
+
+    finish(context, spool, action)

@@ -1,0 +1,94 @@
+"""``spool work``: the worker's options, and the signals that end it."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spoolcalc import output
+from spoolcalc.cli.app import finish
+from spoolcalc.cli.options import SpoolOption
+from spoolcalc.errors import INTERRUPTED, OK, UsageError
+from spoolcalc.units import seconds
+
+if TYPE_CHECKING:
+    from spoolcalc.worker import Worker
+
+
+def work(
+    context: typer.Context,
+    *,
+    once: Annotated[
+        bool, typer.Option("--once", help="Recover the dead, run what can be run, and end.")
+    ] = False,
+    max_jobs: Annotated[int | None, typer.Option(min=1, help="End after so many jobs.")] = None,
+    max_time: Annotated[
+        float | None,
+        typer.Option(parser=seconds, metavar="DURATION", help="Begin no job after this time."),
+    ] = None,
+    lease: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds,
+            metavar="DURATION",
+            help="Silent for so long, its jobs are given to others. [default: 60s]",
+        ),
+    ] = None,
+    poll: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds,
+            metavar="DURATION",
+            help="Look at least so often when idle. [default: 2s]",
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Log only what failed.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Log claims too.")] = False,
+    spool: SpoolOption = None,
+) -> None:
+    """Run jobs, until SIGTERM or SIGINT; a second one breaks off the job at hand."""
+
+    def action(path: str) -> int:
+        from spoolcalc.lease import DEFAULT_LEASE, SHORTEST_LEASE
+        from spoolcalc.log import Log
+        from spoolcalc.spool import Spool
+        from spoolcalc.worker import DEFAULT_POLL, Worker
+
+        if lease is not None and lease < SHORTEST_LEASE:
+            raise UsageError(f"--lease {lease:g}s is too short", f"At least {SHORTEST_LEASE} s.")
+        worker = Worker(
+            Spool(path, create=True),
+            lease=lease or DEFAULT_LEASE,
+            once=once,
+            max_jobs=max_jobs,
+            max_time=max_time,
+            poll=poll or DEFAULT_POLL,
+            report=Log(quiet=quiet, verbose=verbose),
+        )
+        return _run(worker)
+
+    finish(context, spool, action)
+
+
+def _run(worker: Worker) -> int:
+    from spoolcalc.worker import Interrupted
+
+    caught = []
+
+    def stop(number: int, frame: object) -> None:  # noqa: ARG001 - the signature of a handler
+        caught.append(number)
+        if len(caught) == 1:
+            worker.stop()
+        else:
+            worker.stop_now()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    try:
+        worker.run()
+    except Interrupted:
+        output.tell("spool: interrupted; the job at hand was given back")
+        return INTERRUPTED
+    return OK
