@@ -27,29 +27,29 @@ _NUMERIC = _DIGITS | frozenset(".eE+-")
 def main() -> None:
     """Run the command with the arguments of this process, and exit."""
     output.hold_standard_descriptors()
-    sys.exit(guard(lambda: run(sys.argv[1:])))
-
-
-def run(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit code; errors are raised."""
-    if _COMPLETING not in os.environ:
-        code = run_plain(arguments)
-        if code is not None:
-            return code
+    arguments = sys.argv[1:]
+    if is_plain(arguments):
+        # Nothing of ours waits for the interpreter to be taken apart, which takes a quarter as long
+        # as the whole of `python -c pass`.
+        output.leave(guard(lambda: run_plain(arguments)))
     from spoolcalc import cli
 
-    return cli.run(arguments)
+    sys.exit(guard(lambda: cli.run(arguments)))
 
 
-def run_plain(arguments: Sequence[str]) -> int | None:
-    """Answer a plain form; None if this is none."""
+def is_plain(arguments: Sequence[str]) -> bool:
+    """Tell whether the arguments are a plain form."""
     if len(arguments) < 2 or arguments[0] not in ("submit", "fetch", "status"):
-        return None
-    command, *rest = arguments
-    if any(map(_is_option if command == "submit" else _has_hyphen, rest)):
-        return None
+        return False
+    has_option = _is_option if arguments[0] == "submit" else _has_hyphen
+    return _COMPLETING not in os.environ and not any(map(has_option, arguments[1:]))
+
+
+def run_plain(arguments: Sequence[str]) -> int:
+    """Answer a plain form and return its exit code; errors are raised."""
     from spoolcalc import access, commands
 
+    command, *rest = arguments
     path = access.default_path()
     if command == "submit":
         return commands.submit(path, rest[0], rest[1:])

@@ -11,8 +11,13 @@ import errno
 import os
 import stat
 import sys
+from contextlib import suppress
 
 from spoolcalc.errors import SpoolError, StorageFailure, plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _STDOUT, _STDERR = 1, 2
 
@@ -59,6 +64,17 @@ def tell_error(error: SpoolError) -> None:
     """Write an error for people: what happened, and what to do."""
     hint = "\n  ".join(map(plain, error.hint.splitlines()))
     tell(f"spool: {plain(error.message)}" + (f"\n  {hint}" if hint else ""))
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once.
+
+    What we write is not buffered; what an operation of somebody's may have printed is.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # not open, closed, or nobody reads it
+            stream.flush()
+    os._exit(code)
 
 
 def on_terminal() -> bool:

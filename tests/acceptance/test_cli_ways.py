@@ -25,8 +25,8 @@ import sys
 from spoolcalc import boundary, entry, output
 
 output.hold_standard_descriptors()
-code = boundary.guard(lambda: entry.run_plain(sys.argv[1:]))
-sys.exit(99 if code is None else code)
+plain = entry.is_plain(sys.argv[1:])
+sys.exit(boundary.guard(lambda: entry.run_plain(sys.argv[1:])) if plain else 99)
 """
 ENTRY = """
 from spoolcalc.entry import main
@@ -41,10 +41,16 @@ sys.exit(cli.run(sys.argv[1:]))
 """
 #: Prints what the command has loaded beside what the interpreter starts with.
 LOADED = """
-import atexit, sys
+import os, sys
 
 before = set(sys.modules)
-atexit.register(lambda: print(*sorted(set(sys.modules) - before), file=sys.stderr))
+leave = os._exit
+
+def tell(code):
+    print(*sorted(set(sys.modules) - before), file=sys.stderr, flush=True)
+    leave(code)
+
+os._exit = tell
 from spoolcalc.entry import main
 main()
 """

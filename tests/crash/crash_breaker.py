@@ -25,11 +25,13 @@ from importlib import import_module
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import filelock
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: The modules in which it stands in for ``os``.
-_BROKEN = ("spoolcalc.files", "filelock._unix")
+_BROKEN = ("spoolcalc.files", filelock.FileLock.__module__)
 #: Functions of ``os`` that ask the system for nothing that could be refused.
 _PURE = frozenset({"strerror", "fspath", "fsencode", "fsdecode", "urandom", "getpid", "geteuid"})
 #: Calls that change something; after any other all is as before it.
