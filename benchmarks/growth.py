@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.report import Line, at_most, milliseconds, ratio
 from spoolcalc import Spool
-from spoolcalc.job import encode, new_document
+from spoolcalc.document import encode, new_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ import os
 import stat
 
 from spoolcalc import files
+from spoolcalc.document import FORMAT
 from spoolcalc.errors import NewerFormat, NoSpool, NotYours, SpoolUnusable, UsageError, shown
-from spoolcalc.job import FORMAT
 from spoolcalc.layout import DIRECTORIES, NAMES, Layout
 
 #: The largest format.json, in bytes, that is read.

@@ -10,25 +10,18 @@ import costs as much as everything else that a ``spool submit`` does (11 of 27 m
 
 from __future__ import annotations
 
-import json
 import time
 from enum import StrEnum
 
-from spoolcalc.errors import NewerFormat
-from spoolcalc.ids import is_id, seconds_of
+from spoolcalc.ids import seconds_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
     from typing import Any, NoReturn
 
     Document = dict[str, Any]
 
-#: The version of the document and of the directory; an unknown one is never operated on.
-FORMAT = 1
-#: A document larger than this many bytes is not read: no submit makes one.
-MAX_DOCUMENT = 16 * 1024 * 1024
 #: A job that took this many workers down with it is not tried again.
 MAX_CRASHES = 3
 #: ``--priority``: 0 is taken first, 9 last.
@@ -49,10 +42,6 @@ class State(StrEnum):
     def finished(self) -> bool:
         """Whether a job in this state has an outcome."""
         return self not in (State.PENDING, State.WIP)
-
-
-class Malformed(ValueError):
-    """The bytes are not a job document; the message is the reason, in one line."""
 
 
 class _Value:
@@ -246,115 +235,3 @@ def timestamp(seconds: float) -> str:
     milliseconds = int(seconds * 1000)
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000))
     return f"{whole}.{milliseconds % 1000:03d}Z"
-
-
-def new_document(
-    job_id: str,
-    operation: str,
-    operands: Sequence[str],
-    *,
-    priority: int = DEFAULT_PRIORITY,
-    max_crashes: int = MAX_CRASHES,
-) -> Document:
-    """Return the document of a job that is about to be submitted."""
-    return {
-        "format": FORMAT,
-        "id": job_id,
-        "operation": operation,
-        "operands": list(operands),
-        "priority": priority,
-        "max_crashes": max_crashes,
-        "submitted": timestamp(seconds_of(job_id)),
-        "attempts": [],
-        "outcome": None,
-    }
-
-
-def with_attempt(document: Document, attempt: Attempt) -> Document:
-    """Return a copy of ``document`` with one more attempt."""
-    noted = {name: getattr(attempt, name) for name in ("worker", "started", "ended", "end")}
-    if attempt.error is not None:
-        noted["error"] = attempt.error
-    return {**document, "attempts": [*document["attempts"], noted]}
-
-
-def with_outcome(document: Document, outcome: Outcome, finished: str) -> Document:
-    """Return a copy of ``document`` with its outcome, recorded at ``finished`` (RFC 3339)."""
-    recorded: Document = {"state": outcome.state.value, "finished": finished}
-    for name in ("result", "exact", "precision", "error", "reason"):
-        value = getattr(outcome, name)
-        if value is not None:
-            recorded[name] = value
-    return {**document, "outcome": recorded}
-
-
-def crashes(document: Document) -> int:
-    """Return how many attempts ended with the loss of their worker."""
-    return sum(1 for attempt in document["attempts"] if attempt["end"] == "lost")
-
-
-def encode(document: Document) -> bytes:
-    """Return the document as the one line that is stored."""
-    return (json.dumps(document, separators=(",", ":")) + "\n").encode("ascii")
-
-
-def decode(data: bytes) -> Document:
-    """Return the document that ``data`` holds.
-
-    Raises :class:`Malformed` if it is none, and :class:`~spoolcalc.errors.NewerFormat` if its rules
-    are those of a later version.
-    """
-    if not data:
-        raise Malformed("the file is empty")
-    try:
-        document = json.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise Malformed(f"not UTF-8 (byte {error.start})") from error
-    except (ValueError, RecursionError) as error:
-        raise Malformed(f"not JSON ({error})") from error
-    if not isinstance(document, dict):
-        raise Malformed("not a JSON object")
-    version = document.get("format")
-    if type(version) is int and version > FORMAT:
-        raise NewerFormat(
-            f"a job document of format {version}, and this version knows formats up to {FORMAT}",
-            "Upgrade spoolcalc.",
-        )
-    for name, is_right in _FIELDS.items():
-        if name not in document:
-            raise Malformed(f"the field {name!r} is missing")
-        if not is_right(document[name]):
-            raise Malformed(f"the field {name!r} has a wrong value")
-    return document
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_attempt(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(value.get(name), str) for name in ("worker", "ended", "end")
-    )
-
-
-def _is_outcome(value: object) -> bool:
-    if value is None:
-        return True
-    if not isinstance(value, dict) or not isinstance(value.get("finished"), str):
-        return False
-    content = {"completed": "result", "failed": "error"}.get(str(value.get("state")))
-    return content is not None and isinstance(value.get(content), str)
-
-
-_FIELDS = {
-    "format": lambda value: type(value) is int and value == FORMAT,
-    "id": lambda value: isinstance(value, str) and is_id(value),
-    "operation": lambda value: isinstance(value, str) and value != "",
-    "operands": lambda value: isinstance(value, list) and all(map(_is_text, value)),
-    "priority": lambda value: type(value) is int and value in PRIORITIES,
-    "max_crashes": lambda value: type(value) is int and value > 0,
-    "submitted": _is_text,
-    "attempts": lambda value: isinstance(value, list) and all(map(_is_attempt, value)),
-    "outcome": _is_outcome,
-}

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 
 from spoolcalc import files
+from spoolcalc.document import MAX_DOCUMENT, Malformed, decode
 from spoolcalc.errors import BadJobId, CorruptDocument, NewerFormat, NoSuchJob, shown
 from spoolcalc.ids import is_id
-from spoolcalc.job import MAX_DOCUMENT, PRIORITIES, Job, Malformed, State, decode
+from spoolcalc.job import PRIORITIES, Job, State
 from spoolcalc.layout import file_name, id_of, is_bucket, is_pending_bucket, victim_of
 
 TYPE_CHECKING = False

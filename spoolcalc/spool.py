@@ -20,15 +20,10 @@ import os
 from contextlib import contextmanager
 
 from spoolcalc import access, lookup, transitions
+from spoolcalc.document import new_document
 from spoolcalc.errors import NewerFormat, NotFinished, UsageError
 from spoolcalc.ids import new_id
-from spoolcalc.job import (
-    DEFAULT_PRIORITY,
-    MAX_CRASHES,
-    PRIORITIES,
-    State,
-    new_document,
-)
+from spoolcalc.job import DEFAULT_PRIORITY, MAX_CRASHES, PRIORITIES, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

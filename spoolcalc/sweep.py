@@ -13,8 +13,9 @@ import time
 from contextlib import suppress
 
 from spoolcalc import files, lease
+from spoolcalc.document import crashes
 from spoolcalc.errors import NewerFormat, StorageFailure
-from spoolcalc.job import DEFAULT_PRIORITY, Attempt, State, crashes, timestamp
+from spoolcalc.job import DEFAULT_PRIORITY, Attempt, State, timestamp
 from spoolcalc.layout import RETURNED, TAKEN, id_of, is_bucket, owner_of, victim_of
 from spoolcalc.transitions import charge, forget, load, put_back, quarantine, settle
 

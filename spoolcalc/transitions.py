@@ -22,21 +22,17 @@ import time
 from contextlib import suppress
 
 from spoolcalc import files
-from spoolcalc.errors import NewerFormat, StorageFailure
-from spoolcalc.job import (
+from spoolcalc.document import (
     MAX_DOCUMENT,
-    Attempt,
-    Job,
     Malformed,
-    Outcome,
-    State,
     crashes,
     decode,
     encode,
-    timestamp,
     with_attempt,
     with_outcome,
 )
+from spoolcalc.errors import NewerFormat, StorageFailure
+from spoolcalc.job import Attempt, Job, Outcome, State, timestamp
 from spoolcalc.layout import file_name, id_of
 
 TYPE_CHECKING = False

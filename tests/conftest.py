@@ -20,8 +20,8 @@ import pytest
 
 import spoolcalc
 from spoolcalc import Outcome, Spool, State, transitions
+from spoolcalc.document import new_document
 from spoolcalc.ids import new_id
-from spoolcalc.job import new_document
 from spoolcalc.layout import file_name
 
 if TYPE_CHECKING:

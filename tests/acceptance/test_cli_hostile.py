@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from spoolcalc import State
+from spoolcalc.document import encode, new_document
 from spoolcalc.ids import new_id
-from spoolcalc.job import encode, new_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable

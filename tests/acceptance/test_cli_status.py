@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spoolcalc import Outcome, State
-from spoolcalc.job import new_document
+from spoolcalc.document import new_document
 from spoolcalc.render import FIELDS
 
 if TYPE_CHECKING:

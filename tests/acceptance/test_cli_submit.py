@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spoolcalc import Outcome, Spool, State
+from spoolcalc.document import decode
 from spoolcalc.ids import is_id
-from spoolcalc.job import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable

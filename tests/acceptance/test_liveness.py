@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spoolcalc import NoSuchJob, Spool, State
+from spoolcalc.document import new_document
 from spoolcalc.ids import new_id
-from spoolcalc.job import new_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

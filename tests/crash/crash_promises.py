@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spoolcalc import NoSuchJob, Spool, Worker
+from spoolcalc.document import decode
 from spoolcalc.execute import execute
-from spoolcalc.job import State, decode
+from spoolcalc.job import State
 from spoolcalc.layout import id_of
 
 #: Beginnings of names that may lie in ``tmp/`` until they are a day old: nobody owns them.

@@ -20,9 +20,10 @@ from crash_breaker import Breaker, breaking
 from crash_promises import Expected, Facts, clean
 
 from spoolcalc import Attempt, Claim, Lease, Outcome, Spool, State, Worker
+from spoolcalc.document import with_attempt, with_outcome
 from spoolcalc.execute import execute
 from spoolcalc.ids import new_id
-from spoolcalc.job import timestamp, with_attempt, with_outcome
+from spoolcalc.job import timestamp
 from spoolcalc.transitions import record
 
 if TYPE_CHECKING:

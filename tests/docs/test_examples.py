@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from spoolcalc.job import decode
+from spoolcalc.document import decode
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from spoolcalc import Spool, State
+from spoolcalc.document import encode, new_document
 from spoolcalc.ids import new_id
-from spoolcalc.job import encode, new_document
 from spoolcalc.pending import LOOK_AGAIN, Cursor
 
 

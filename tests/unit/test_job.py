@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spoolcalc import Attempt, Job, NewerFormat, Outcome, State
-from spoolcalc.ids import new_id
-from spoolcalc.job import (
+from spoolcalc.document import (
     Malformed,
     crashes,
     decode,
     encode,
     new_document,
-    timestamp,
     with_attempt,
     with_outcome,
 )
+from spoolcalc.ids import new_id
+from spoolcalc.job import timestamp
 
 
 def document() -> dict[str, Any]:
