@@ -10,6 +10,21 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from spoolcalc.context import (
+        Context as Context,
+    )
+    from spoolcalc.declare import (
+        operation as operation,
+    )
+    from spoolcalc.definition import (
+        Answer as Answer,
+    )
+    from spoolcalc.definition import (
+        Operation as Operation,
+    )
+    from spoolcalc.definition import (
+        OperationFailed as OperationFailed,
+    )
     from spoolcalc.errors import (
         BadJobId as BadJobId,
     )
@@ -67,15 +82,6 @@ if TYPE_CHECKING:
     from spoolcalc.lease import (
         Lease as Lease,
     )
-    from spoolcalc.operations import (
-        Answer as Answer,
-    )
-    from spoolcalc.operations import (
-        Operation as Operation,
-    )
-    from spoolcalc.operations import (
-        OperationFailed as OperationFailed,
-    )
     from spoolcalc.spool import (
         Spool as Spool,
     )
@@ -93,6 +99,9 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
+    "context": ("Context",),
+    "declare": ("operation",),
+    "definition": ("Answer", "Operation", "OperationFailed"),
     "errors": (
         "BadJobId",
         "BadOperands",
@@ -111,7 +120,6 @@ _HOME = {
     ),
     "job": ("Attempt", "Job", "Outcome", "State"),
     "lease": ("Lease",),
-    "operations": ("Answer", "Operation", "OperationFailed"),
     "spool": ("Spool",),
     "sweep": ("Cleaned", "Swept"),
     "transitions": ("Claim",),

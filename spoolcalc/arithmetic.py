@@ -1,8 +1,8 @@
 """The built-in arithmetic, over exact decimals.
 
 ``FUNCTIONS`` maps the name of each operation to its function, which takes the operands as texts
-that :meth:`~spoolcalc.operations.Operation.check` has let through, and returns an
-:class:`~spoolcalc.operations.Answer` or raises :class:`~spoolcalc.operations.OperationFailed`.
+that :meth:`~spoolcalc.definition.Operation.check` has let through, and returns an
+:class:`~spoolcalc.definition.Answer` or raises :class:`~spoolcalc.definition.OperationFailed`.
 
 * Most operations are exact.  They compute in a context that refuses to round: a result of more than
   ``MAX_RESULT_DIGITS`` is a failure, never an approximation.
@@ -23,8 +23,8 @@ import decimal
 import math
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 
+from spoolcalc.definition import Answer, OperationFailed
 from spoolcalc.errors import shown
-from spoolcalc.operations import Answer, OperationFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import enum
 import importlib.metadata
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spoolcalc import operations
+from spoolcalc import operands as limits
+from spoolcalc import operations, plugins
 from spoolcalc.errors import BadOperands, UnknownOperation, shown
 from spoolcalc.operations import Answer, Operation, OperationFailed, get, names
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "arithmetic.md"
 BUILT_IN = sorted(operations._BUILT_IN)
+ARITHMETIC = [name for name in BUILT_IN if name != operations.COMMAND]
 
 
 @pytest.fixture
@@ -36,9 +41,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     monkeypatch.setitem(sys.modules, "a_package", module)
 
     def pretend(*more: EntryPoint, **offered: object) -> None:
-        points = [EntryPoint(n, f"a_package:{n}", operations.GROUP) for n in offered]
+        points = [EntryPoint(n, f"a_package:{n}", plugins.GROUP) for n in offered]
         module.__dict__.update(offered)
-        monkeypatch.setattr(operations, "_found", None)
+        monkeypatch.setattr(plugins, "_found", None)
         monkeypatch.setattr(operations, "_loaded", {})
         monkeypatch.setattr(
             importlib.metadata,
@@ -80,7 +85,8 @@ def test_finding_and_checking_a_built_in_operation_loads_nothing_slow() -> None:
         "from spoolcalc.operations import get\n"
         "get('add').check(['12', '23'])\n"
         "slow = ['decimal', '_decimal', 'typing', 'dataclasses', 'importlib.metadata', 'inspect',\n"
-        "        'difflib', 'fractions', 'spoolcalc.arithmetic']\n"
+        "        'difflib', 'fractions', 'spoolcalc.arithmetic', 'spoolcalc.plugins',\n"
+        "        'spoolcalc.declare', 'spoolcalc.context']\n"
         "print([name for name in slow if name in sys.modules])\n"
         "get('add').run(['12', '23'])\n"
         "print('decimal' in sys.modules)\n"
@@ -95,14 +101,22 @@ def test_finding_and_checking_a_built_in_operation_loads_nothing_slow() -> None:
 
 def test_every_built_in_operation_is_found_by_its_name() -> None:
     assert names() == BUILT_IN
-    assert len(BUILT_IN) == 24
+    assert len(ARITHMETIC) == 24
     assert all(get(name).name == name for name in BUILT_IN)
+
+
+def test_the_built_in_operations_are_told_from_others(install: Install) -> None:
+    install(greet=greet)
+    assert operations.is_built_in("add")
+    assert operations.is_built_in("exec")
+    assert not operations.is_built_in("greet")
+    assert not operations.is_built_in("nonsense")
 
 
 def test_every_built_in_operation_has_a_function_and_the_other_way_round() -> None:
     from spoolcalc.arithmetic import FUNCTIONS
 
-    assert sorted(FUNCTIONS) == BUILT_IN
+    assert sorted(FUNCTIONS) == ARITHMETIC
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_all_known_ones() -> None:
@@ -128,7 +142,7 @@ def test_a_name_in_capitals_is_unknown_but_understood() -> None:
 )
 def test_what_is_not_a_name_is_unknown_and_shown_escaped(name: str, install: Install) -> None:
     """Not even a package can offer it."""
-    install(EntryPoint(name, "a_package:x", operations.GROUP), x=print)
+    install(EntryPoint(name, "a_package:x", plugins.GROUP), x=print)
     error = unknown(name)
     assert error.message.isascii()
     assert "\0" not in error.message
@@ -183,6 +197,16 @@ def test_the_operands_have_a_million_characters_together_and_no_more() -> None:
     assert error.message == (
         "the operands of sum have 1,000,001 characters together; a job takes at most 1,000,000"
     )
+
+
+def test_operands_that_are_not_known_yet_are_counted_and_not_looked_at() -> None:
+    """They are results of other jobs."""
+    get("add").check(["@x", "1"], {0})
+    get("sum").check(["@x", "1", "@x"], frozenset((0, 2)))
+    with pytest.raises(BadOperands, match="operand 2 of add is not a number"):
+        get("add").check(["@x", "@x"], {0})
+    with pytest.raises(BadOperands, match="add takes 2 operands, 1 was given"):
+        get("add").check(["@x"], {0})
 
 
 # --- numbers --------------------------------------------------------------------------------------
@@ -298,6 +322,77 @@ def test_a_job_that_has_no_result_fails_with_one_sentence() -> None:
         get("div").run(["1", "0"])
 
 
+# --- commands -------------------------------------------------------------------------------------
+
+
+def test_a_command_is_any_texts_and_at_least_one() -> None:
+    get("exec").check(["true"])
+    get("exec").check(["sh", "-c", "echo é $(x)", ""])
+    get("exec").check(["@x"], {0})
+    error = refusal("exec")
+    assert error.message == "exec takes at least 1 operand, none was given"
+    assert error.hint == "Usage: exec COMMAND [ARGUMENT...]"
+    assert refusal("exec", "").message == "operand 1 of exec is empty; it is the command to run"
+    assert "NUL" in refusal("exec", "true", "a\0b").message
+    assert "1,000,001 characters together" in refusal("exec", "x", *["x" * 100_000] * 10).message
+
+
+def test_a_command_is_not_run_as_a_function() -> None:
+    """The worker gives it a process of its own."""
+    with pytest.raises(RuntimeError, match="only a worker runs commands"):
+        get("exec").run(["true"])
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+class Unit(enum.Enum):
+    KILOMETRE = "km"
+    NONE = object()
+
+
+@pytest.mark.parametrize(
+    ("returned", "text"),
+    [
+        (None, ""),
+        ("two\nlines", "two\nlines"),
+        (True, "true"),
+        (False, "false"),
+        (-7, "-7"),
+        pytest.param(10**20_000, "1" + "0" * 20_000, id="a long one"),
+        (1.5, "1.5"),
+        (Decimal("1.50"), "1.50"),
+        (Path("/a/b"), "/a/b"),
+        (dt.date(2026, 1, 2), "2026-01-02"),
+        (dt.datetime(2026, 1, 2, tzinfo=dt.UTC), "2026-01-02T00:00:00+00:00"),
+        (Unit.KILOMETRE, "km"),
+        ({"é": [1, None, True]}, '{"é": [1, null, true]}'),
+        ([Decimal("0.1"), Path("/a")], '["0.1", "/a"]'),
+        ((), "[]"),
+    ],
+)
+def test_what_a_function_returns_becomes_a_text(returned: object, text: str) -> None:
+    """And nobody claims that it is exact."""
+    answer = Operation("f", 0, 0, usage="", help="", load=lambda: lambda: returned).run([])
+    assert (answer.result, answer.exact, answer.precision) == (text, None, None)
+
+
+@pytest.mark.parametrize(
+    "returned", [object(), b"bytes", {1}, iter(()), Unit.NONE, [object()], {"a": {b"b"}}]
+)
+def test_what_has_no_obvious_text_is_refused(returned: object) -> None:
+    """An address in memory is nobody's result."""
+    operation = Operation("f", 0, 0, usage="", help="", load=lambda: lambda: returned)
+    with pytest.raises(TypeError, match="which has no obvious text"):
+        operation.run([])
+
+
+def test_json_holds_no_nan() -> None:
+    operation = Operation("f", 0, 0, usage="", help="", load=lambda: lambda: [float("nan")])
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        operation.run([])
+
+
 # --- installed packages ---------------------------------------------------------------------------
 
 
@@ -332,7 +427,7 @@ def test_the_parameters_of_a_callable_say_how_many_operands_it_takes(install: In
     assert get("plain").run([]).result == "7"
     assert refusal("plain", "x").hint == "Usage: plain"
     assert (get("pair").minimum, get("pair").maximum, get("pair").usage) == (2, 2, "A B")
-    assert get("pair").run(["a", "b"]).result == "None"
+    assert get("pair").run(["a", "b"]).result == ""
     assert get("more").run([]).result == "0"
 
 
@@ -353,10 +448,10 @@ def test_texts_have_limits(install: Install) -> None:
     get("echo").check(["é" * 100_000])
     error = refusal("echo", "é" * 100_001)
     assert error.message == (
-        f"operand 1 of echo is {shown('é' * 100_001)}; at most 100,000 are taken"
+        f"operand 1 of echo (TEXT) is {shown('é' * 100_001)}; at most 100,000 are taken"
     )
     assert refusal("echo", "a\0b").message == (
-        "operand 1 of echo has a NUL character in it: 'a\\x00b'"
+        "operand 1 of echo (TEXT) has a NUL character in it: 'a\\x00b'"
     )
 
 
@@ -377,7 +472,7 @@ def test_a_built_in_operation_cannot_be_replaced(install: Install) -> None:
 
 
 def test_of_two_packages_with_one_name_the_first_on_the_path_wins(install: Install) -> None:
-    install(EntryPoint("twice", "a_package:first", operations.GROUP), first=greet, twice=print)
+    install(EntryPoint("twice", "a_package:first", plugins.GROUP), first=greet, twice=print)
     assert get("twice").run(["A"]).result == "Hello,\nA!"
 
 
@@ -445,7 +540,7 @@ def test_an_entry_point_that_does_not_load_is_unknown_and_disturbs_no_other(
 
 
 def test_a_missing_module_is_named(install: Install) -> None:
-    install(EntryPoint("gone", "no_such_package_at_all:x", operations.GROUP))
+    install(EntryPoint("gone", "no_such_package_at_all:x", plugins.GROUP))
     assert "No module named 'no_such_package_at_all'" in unknown("gone").message
 
 
@@ -509,10 +604,10 @@ def reference() -> dict[str, list[str]]:
 
 def test_the_reference_lists_every_operation_as_it_is() -> None:
     documented = {name: (row[0], row[1]) for name, row in reference().items()}
-    assert documented == {n: (get(n).usage, get(n).help) for n in BUILT_IN}
+    assert documented == {n: (get(n).usage, get(n).help) for n in ARITHMETIC}
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", ARITHMETIC)
 def test_the_examples_in_the_reference_are_true(name: str) -> None:
     _, _, example, result, exactness = reference()[name]
     operation, *operands = example.split()
@@ -529,12 +624,12 @@ def test_the_reference_states_the_limits_as_they_are() -> None:
     table = dict(rows.findall(text.partition("## Limits")[2]))
     assert table == {
         "what": "at most",
-        "operands of a job": f"{operations.MAX_OPERANDS:,}",
-        "characters of all operands of a job together": f"{operations.MAX_TOTAL_CHARACTERS:,}",
-        "characters of a number": f"{operations.MAX_NUMBER_CHARACTERS:,}",
-        "digits of a number, leading zeros not counted": f"{operations.MAX_DIGITS:,}",
+        "operands of a job": f"{limits.MAX_OPERANDS:,}",
+        "characters of all operands of a job together": f"{limits.MAX_TOTAL_CHARACTERS:,}",
+        "characters of a number": f"{limits.MAX_NUMBER_CHARACTERS:,}",
+        "digits of a number, leading zeros not counted": f"{limits.MAX_DIGITS:,}",
         "size of a number other than zero": (
-            f"from 1e-{operations.MAX_MAGNITUDE} to 9.99…e{operations.MAX_MAGNITUDE}"
+            f"from 1e-{limits.MAX_MAGNITUDE} to 9.99…e{limits.MAX_MAGNITUDE}"
         ),
         "digits of an exponent": "7",
         "digits of a result, written out, and of each product on the way to that of `product`": (
@@ -547,6 +642,6 @@ def test_the_reference_states_the_limits_as_they_are() -> None:
         "digits of A and of B in `pow`, if B is fractional, or if A to the power of -B has more "
         "than 100,000 digits": f"{arithmetic.MAX_POWER_DIGITS:,}",
         "characters of a text, for an operation from another package": (
-            f"{operations.MAX_TEXT_CHARACTERS:,}"
+            f"{limits.MAX_TEXT_CHARACTERS:,}"
         ),
     }
