@@ -47,15 +47,21 @@ def is_plain(arguments: Sequence[str]) -> bool:
 
 def run_plain(arguments: Sequence[str]) -> int:
     """Answer a plain form and return its exit code; errors are raised."""
-    from spoolcalc import access, commands
+    from spoolcalc import access
 
     command, *rest = arguments
     path = access.default_path()
     if command == "submit":
-        return commands.submit(path, rest[0], rest[1:])
+        from spoolcalc.commands.submitting import submit
+
+        return submit(path, rest[0], rest[1:])
     if command == "fetch":
-        return commands.fetch(path, rest)
-    return commands.status(path, rest)
+        from spoolcalc.commands.fetching import fetch
+
+        return fetch(path, rest)
+    from spoolcalc.commands.showing import status
+
+    return status(path, rest)
 
 
 def _is_option(argument: str) -> bool:

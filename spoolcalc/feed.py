@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import shlex
 
-from spoolcalc import files, output, render
+from spoolcalc import files, output
 from spoolcalc.errors import OK, USAGE, StorageFailure, UsageError
+from spoolcalc.render.text import json_answer
 from spoolcalc.spool import GROUP, Spool, prepare
 
 TYPE_CHECKING = False
@@ -102,7 +103,7 @@ def _chunks(file: str) -> Iterator[tuple[int, list[tuple[int, bytes]]]]:
 def _print(ids: Sequence[str], numbers: Sequence[int], *, as_json: bool) -> None:
     if as_json:
         pairs = zip(ids, numbers, strict=True)
-        text = "".join(render.as_json(id=job_id, line=number) for job_id, number in pairs)
+        text = "".join(json_answer(id=job_id, line=number) for job_id, number in pairs)
     else:
         text = "\n".join(ids) + "\n"
     try:

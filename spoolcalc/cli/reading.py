@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from spoolcalc import commands
 from spoolcalc.cli.app import finish
 from spoolcalc.cli.options import Ids, IdsOrNone, JsonOption, SpoolOption, TimeoutOption, WaitOption
+from spoolcalc.commands import fetching, showing
 from spoolcalc.errors import UsageError
 from spoolcalc.job import State
 
@@ -27,10 +27,10 @@ def status(
         if ids and state is not None:
             raise UsageError("--state lists a state; it goes without ids")
         if ids:
-            return commands.status(path, ids, as_json=as_json)
+            return showing.status(path, ids, as_json=as_json)
         if state is not None:
-            return commands.listing(path, state, as_json=as_json)
-        return commands.overview(path, as_json=as_json)
+            return showing.listing(path, state, as_json=as_json)
+        return showing.overview(path, as_json=as_json)
 
     finish(context, spool, action)
 
@@ -50,6 +50,6 @@ def fetch(
     def action(path: str) -> int:
         if timeout is not None and not wait:
             raise UsageError("--timeout goes with --wait")
-        return commands.fetch(path, ids, wait=wait, timeout=timeout, keep=keep, as_json=as_json)
+        return fetching.fetch(path, ids, wait=wait, timeout=timeout, keep=keep, as_json=as_json)
 
     finish(context, spool, action)

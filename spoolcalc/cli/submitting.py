@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from spoolcalc import commands, output
+from spoolcalc import output
 from spoolcalc.cli.app import finish
 from spoolcalc.cli.options import JsonOption, SpoolOption, offer_operations
+from spoolcalc.commands import submitting
 from spoolcalc.errors import OK, UsageError
 from spoolcalc.job import DEFAULT_PRIORITY
 from spoolcalc.units import seconds
@@ -62,7 +63,7 @@ def submit(
             raise UsageError("--keep-going goes with --from")
         if wait_timeout is not None and not wait:
             raise UsageError("--wait-timeout goes with --wait")
-        return commands.submit(
+        return submitting.submit(
             path,
             operation,
             operands or [],

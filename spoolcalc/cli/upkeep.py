@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
-from spoolcalc import access, output, render
+from spoolcalc import access, output
 from spoolcalc.cli.app import finish
 from spoolcalc.cli.options import JsonOption, SpoolOption
 from spoolcalc.errors import OK
+from spoolcalc.render.cleaned import as_line, as_object
+from spoolcalc.render.text import json_answer
 from spoolcalc.units import seconds
 
 
@@ -41,16 +43,16 @@ def clean(
     def action(path: str) -> int:
         from spoolcalc.spool import Spool
 
-        cleaned = Spool(path).clean(
+        removed = Spool(path).clean(
             grace=grace,
             completed_older_than=completed_older_than,
             failed_older_than=failed_older_than,
             dry_run=dry_run,
         )
         if as_json:
-            output.answer(render.as_json(**render.cleaned_object(cleaned, dry_run=dry_run)))
+            output.answer(json_answer(**as_object(removed, dry_run=dry_run)))
         else:
-            output.answer(render.cleaned_line(cleaned, dry_run=dry_run))
+            output.answer(as_line(removed, dry_run=dry_run))
         return OK
 
     finish(context, spool, action)

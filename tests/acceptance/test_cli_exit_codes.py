@@ -85,13 +85,13 @@ SITUATIONS = {
 }
 #: The command, with a bug in it.
 BROKEN = """
-from spoolcalc import commands
+from spoolcalc.commands import showing
 from spoolcalc.entry import main
 
 def status(*arguments, **options):
     raise ZeroDivisionError("such things happen")
 
-commands.status = status
+showing.status = status
 main()
 """
 

@@ -15,7 +15,7 @@ import pytest
 
 from spoolcalc import Outcome, State
 from spoolcalc.document import new_document
-from spoolcalc.render import FIELDS
+from spoolcalc.render.jobs import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,41 @@
+"""What all answers are made of: fields, JSON objects, drawn tables."""
+
+from __future__ import annotations
+
+import json
+
+from spoolcalc.errors import plain
+
+#: Characters of a value that a table shows.
+_SHOWN = 60
+
+
+def json_answer(**content: object) -> str:
+    """Return one JSON object of the current schema, with a newline."""
+    return json.dumps({"schema": 1, **content}) + "\n"
+
+
+def field(value: object) -> str:
+    """Return a value as it stands between two tabs."""
+    if value is None or value == "":
+        return "-"
+    escaped = str(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+    return escaped.replace("\r", "\\r")
+
+
+def short(text: str) -> str:
+    """Return as much of a text as a table shows."""
+    text = plain(text)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def drawn(table: object, width: int) -> str:
+    """Return a table of rich's as plain text."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    paper = StringIO()
+    console = Console(file=paper, width=width, force_terminal=False, highlight=False, markup=False)
+    console.print(table)
+    return "\n".join(line.rstrip() for line in paper.getvalue().splitlines()) + "\n"
