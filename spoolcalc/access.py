@@ -10,7 +10,7 @@ import json
 import os
 import stat
 
-from spoolcalc import files
+from spoolcalc import files, reading
 from spoolcalc.document import FORMAT
 from spoolcalc.errors import NewerFormat, NoSpool, NotYours, SpoolUnusable, UsageError, shown
 from spoolcalc.layout import DIRECTORIES, NAMES, Layout
@@ -39,10 +39,10 @@ def open_spool(path: str, *, create: bool = False) -> Layout:
     Raises :class:`~spoolcalc.errors.SpoolUnusable` or one of its kinds.
     """
     layout = _layout(path)
-    top = files.status(layout.root)
+    top = reading.status(layout.root)
     if top is not None and stat.S_ISLNK(top.st_mode):
         layout = Layout(os.path.realpath(layout.root))
-        top = files.status(layout.root)
+        top = reading.status(layout.root)
     if top is None:
         if not create:
             raise NoSpool(
@@ -50,7 +50,7 @@ def open_spool(path: str, *, create: bool = False) -> Layout:
                 "`spool submit` and `spool work` make one; --spool or SPOOL_DIR name another.",
             )
         _make_top(layout)
-        top = files.status(layout.root)
+        top = reading.status(layout.root)
     if top is None or not stat.S_ISDIR(top.st_mode):
         raise NoSpool(f"{layout.root} is not a directory")
     written = _read_format(layout)
@@ -90,9 +90,9 @@ def make_shared(path: str, group: str) -> Layout:
     if os.geteuid() != 0 and number not in (os.getegid(), *os.getgroups()):
         raise NotYours(f"you are not in the group {shown(group)}", "`id` lists your groups.")
     layout = _layout(path, shared=True)
-    if files.status(layout.format) is not None:
+    if reading.status(layout.format) is not None:
         raise UsageError(f"there is a spool at {layout.root} already", "Choose another path.")
-    top = files.status(layout.root)
+    top = reading.status(layout.root)
     if top is None:
         _make_top(layout)
     elif not stat.S_ISDIR(top.st_mode):
@@ -106,7 +106,7 @@ def make_shared(path: str, group: str) -> Layout:
 def _make_top(layout: Layout) -> None:
     parent = os.path.dirname(layout.root)
     missing = []
-    while files.status(parent) is None:
+    while reading.status(parent) is None:
         missing.append(parent)
         parent = os.path.dirname(parent)
     for path in reversed(missing):
@@ -135,7 +135,7 @@ def _fill(layout: Layout, written: dict[str, object]) -> None:
 
 def _refuse_strangers(layout: Layout) -> None:
     """Raise SpoolUnusable if a directory holds what no spool holds: it is something else."""
-    strange = sorted(set(files.names(layout.root) or ()) - NAMES)
+    strange = sorted(set(reading.names(layout.root) or ()) - NAMES)
     if strange:
         raise SpoolUnusable(
             f"{layout.root} is not a spool, and not empty: it holds {shown(strange[0])}",
@@ -145,11 +145,11 @@ def _refuse_strangers(layout: Layout) -> None:
 
 def _read_format(layout: Layout) -> dict[str, object] | None:
     try:
-        read = files.read(layout.format, _LARGEST)
+        read = reading.read(layout.format, _LARGEST)
         if read is None:
             return None
         written = json.loads(read[0])
-    except (ValueError, RecursionError, files.Unreadable) as error:
+    except (ValueError, RecursionError, reading.Unreadable) as error:
         raise SpoolUnusable(f"{layout.format} cannot be read: {error}") from error
     version = written.get("format") if isinstance(written, dict) else None
     if type(version) is not int or version < 1:

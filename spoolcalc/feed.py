@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 
-from spoolcalc import files, output
+from spoolcalc import output, reading
 from spoolcalc.errors import OK, USAGE, StorageFailure, UsageError
 from spoolcalc.render.text import json_answer
 from spoolcalc.spool import GROUP, Spool, prepare
@@ -75,7 +75,7 @@ def size_of(file: str) -> int | None:
     """Return how many bytes there are to read, None if that cannot be known."""
     if file == "-":
         return None
-    status = files.status(os.path.realpath(file))
+    status = reading.status(os.path.realpath(file))
     return None if status is None else status.st_size or None
 
 

@@ -1,7 +1,7 @@
-"""The one door to the file system: durable writes, publishing, moving, syncing.
+"""The one door through which the file system is changed: writing, publishing, moving, syncing.
 
-Nothing else in the package renames, links, syncs or removes.  This module knows no jobs; it knows
-what a power failure leaves behind:
+Nothing else in the package renames, links, syncs or removes; :mod:`~spoolcalc.reading` looks.  This
+module knows no jobs; it knows what a power failure leaves behind:
 
 - data is on disk only after ``fsync`` of the file, a name only after ``fsync`` of its directory;
 - ``rename`` replaces in one step and has one winner; ``link`` never replaces.
@@ -18,51 +18,23 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from contextlib import contextmanager, suppress
-from functools import wraps
 
-from spoolcalc.errors import StorageFailure
+from spoolcalc.reading import plainly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import ParamSpec, TypeVar
-
-    P = ParamSpec("P")
-    R = TypeVar("R")
+    from collections.abc import Iterable, Iterator, Sequence
 
 #: How often a bucket that keeps vanishing under a publisher is made again before it gives up.
 TRIES = 100
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BELL = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-class Unreadable(Exception):
-    """What lies at the path is no plain file of a sane size; the message says what it is."""
-
-
-def _plainly(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Raise what the operating system refuses as a StorageFailure that names ``action``."""
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        @wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            try:
-                return function(*args, **kwargs)
-            except OSError as error:
-                path = error.filename2 or error.filename or args[0]
-                raise StorageFailure(action, str(path), error) from error
-
-        return call
-
-    return decorate
-
-
-@_plainly("write")
+@plainly("write")
 def write(path: str, data: bytes, mode: int) -> int:
     """Make the new file ``path`` hold ``data``; return its open descriptor, not yet synced.
 
@@ -84,7 +56,7 @@ def write(path: str, data: bytes, mode: int) -> int:
     return descriptor
 
 
-@_plainly("write")
+@plainly("write")
 def fill(path: str, data: bytes) -> None:
     """Write ``data``, a few bytes, into a file that is there and empty; not synced."""
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -95,7 +67,7 @@ def fill(path: str, data: bytes) -> None:
         close([descriptor])
 
 
-@_plainly("sync")
+@plainly("sync")
 def sync(descriptors: Sequence[int], paths: Sequence[str]) -> None:
     """Wait until all that was written to ``descriptors``, opened at ``paths``, is on disk.
 
@@ -122,7 +94,7 @@ def close(descriptors: Iterable[int]) -> None:
             os.close(descriptor)
 
 
-@_plainly("sync")
+@plainly("sync")
 def sync_directory(path: str) -> bool:
     """Wait until the names in a directory are on disk; False if there is no such directory."""
     try:
@@ -149,7 +121,7 @@ def write_durably(path: str, data: bytes, mode: int) -> None:
         close([descriptor])
 
 
-@_plainly("publish")
+@plainly("publish")
 def publish(source: str, directory: str, name: str, mode: int) -> None:
     """Give the file ``source`` its final name without overwriting, and take its old name away.
 
@@ -170,7 +142,7 @@ def publish(source: str, directory: str, name: str, mode: int) -> None:
     raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), directory)
 
 
-@_plainly("move")
+@plainly("move")
 def move(source: str, target: str) -> bool:
     """Rename a file or directory; False if it, or the directory it should go to, is gone."""
     try:
@@ -180,7 +152,7 @@ def move(source: str, target: str) -> bool:
     return True
 
 
-@_plainly("move")
+@plainly("move")
 def move_into(source: str, directory: str, name: str, mode: int) -> bool:
     """Rename ``source`` into ``directory``, made with ``mode`` if missing; False if it is gone."""
     target = f"{directory}/{name}"
@@ -196,20 +168,20 @@ def move_into(source: str, directory: str, name: str, mode: int) -> bool:
     raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), directory)
 
 
-@_plainly("make")
+@plainly("make")
 def make_directory(path: str, mode: int) -> bool:
     """Make a directory; False if it is there already."""
     return _make(path, mode)
 
 
-@_plainly("give to a group")
+@plainly("give to a group")
 def give_to_group(path: str, group: int, mode: int) -> None:
     """Set a directory's group, by its number, and then its mode."""
     os.chown(path, -1, group)
     os.chmod(path, mode)
 
 
-@_plainly("remove")
+@plainly("remove")
 def remove(path: str) -> bool:
     """Remove a file; False if it is gone already."""
     try:
@@ -219,7 +191,7 @@ def remove(path: str) -> bool:
     return True
 
 
-@_plainly("remove")
+@plainly("remove")
 def remove_directory(path: str) -> bool:
     """Remove a directory; False if it is gone already, or not empty."""
     try:
@@ -233,7 +205,7 @@ def remove_directory(path: str) -> bool:
     return True
 
 
-@_plainly("touch")
+@plainly("touch")
 def touch(path: str) -> float | None:
     """Set a file's time to the file system's now; return that now, None if there is no file."""
     try:
@@ -261,79 +233,6 @@ def ring(path: str, mode: int) -> None:
         close([descriptor])
     except OSError:
         return
-
-
-@_plainly("read")
-def read(path: str, limit: int) -> tuple[bytes, os.stat_result] | None:
-    """Return what a file holds and its status; None if there is no such file.
-
-    Never blocks on a FIFO, follows no link, and raises :class:`Unreadable` for all that is no plain
-    file of at most ``limit`` bytes.
-    """
-    try:
-        descriptor = os.open(path, _READ)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EMLINK):
-            raise Unreadable("it is a symbolic link") from error
-        if error.errno == errno.ENXIO:
-            raise Unreadable("it is a socket or a device") from error
-        raise
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no plain file"
-            raise Unreadable(f"it is {kind}")
-        if status.st_size > limit:
-            raise Unreadable(f"it has {status.st_size} bytes, and {limit} is the limit")
-        data = os.read(descriptor, status.st_size + 1)
-        while len(data) < status.st_size:
-            more = os.read(descriptor, status.st_size - len(data))
-            if not more:
-                break
-            data += more
-    finally:
-        close([descriptor])
-    return data, status
-
-
-@_plainly("list")
-def names(path: str) -> list[str] | None:
-    """Return the names in a directory, in no order; None if there is no such directory."""
-    try:
-        return os.listdir(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-@_plainly("list")
-def directories(path: str) -> list[str]:
-    """Return the names of the directories in a directory, links to directories not counted."""
-    try:
-        with os.scandir(path) as scan:
-            return [entry.name for entry in scan if entry.is_dir(follow_symlinks=False)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-@_plainly("list")
-def entries(path: str) -> list[os.DirEntry[str]] | None:
-    """Return a directory's entries, which know their kind; None if there is no such directory."""
-    try:
-        with os.scandir(path) as scan:
-            return list(scan)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-@_plainly("look at")
-def status(path: str) -> os.stat_result | None:
-    """Return the status of what lies at ``path``, of a link itself; None if nothing does."""
-    try:
-        return os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
 
 
 def _make(path: str, mode: int) -> bool:

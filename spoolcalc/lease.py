@@ -27,7 +27,7 @@ from contextlib import suppress
 
 import filelock
 
-from spoolcalc import files
+from spoolcalc import files, reading
 from spoolcalc.errors import NoSpool, StorageFailure
 from spoolcalc.job import timestamp
 from spoolcalc.layout import RETURNED, is_worker
@@ -98,7 +98,7 @@ class Lease:
     @classmethod
     def take(cls, layout: Layout, seconds: float = DEFAULT_LEASE) -> Lease:
         """Register a new worker; raises :class:`~spoolcalc.errors.StorageFailure`."""
-        if files.status(layout.tmp) is None:
+        if reading.status(layout.tmp) is None:
             raise NoSpool(f"{layout.tmp} is gone", "Somebody moved or removed the spool.")
         host = socket.gethostname()
         lock = None
@@ -150,7 +150,7 @@ class Lease:
 
     def fenced(self) -> bool:
         """Tell whether this worker was given up: what it had claimed belongs to others."""
-        return files.status(self._layout.wip_of(self.worker)) is None
+        return reading.status(self._layout.wip_of(self.worker)) is None
 
     def surrender(self) -> bool:
         """Hand back all that was claimed, by one rename that needs no space on the disk.
@@ -164,7 +164,7 @@ class Lease:
         """Leave the spool.  What is still claimed counts as lost, unless it was surrendered."""
         try:
             files.remove_directory(self._layout.wip_of(self.worker))
-            if files.status(self._layout.wip_of(self.worker)) is None:
+            if reading.status(self._layout.wip_of(self.worker)) is None:
                 files.remove(self._layout.silence_of(self.worker))
                 files.remove(self._layout.lock_of(self.worker))
         finally:
@@ -195,7 +195,7 @@ def given_up(layout: Layout, worker: str, now: float) -> Proof | None:
     ``now`` is the file system's clock, as :meth:`Lease.renew` returns it.
     """
     path = layout.lock_of(worker)
-    status = files.status(path)
+    status = reading.status(path)
     if status is None:
         return Proof("it left no lock")
     identity = read_identity(layout, worker)
@@ -211,7 +211,7 @@ def given_up(layout: Layout, worker: str, now: float) -> Proof | None:
 
 def alive(layout: Layout, worker: str) -> bool:
     """Tell whether a worker is alive, as far as one look can tell."""
-    status = files.status(layout.lock_of(worker))
+    status = reading.status(layout.lock_of(worker))
     if status is None:
         return False
     identity = read_identity(layout, worker)
@@ -228,7 +228,7 @@ def workers(layout: Layout) -> list[str]:
     """Return the names of all workers that have a lock file, alive or not."""
     locks = [
         entry.name.removesuffix(".lock")
-        for entry in files.entries(layout.workers) or ()
+        for entry in reading.entries(layout.workers) or ()
         if entry.name.endswith(".lock") and entry.is_file(follow_symlinks=False)
     ]
     return sorted(filter(is_worker, locks))
@@ -237,9 +237,9 @@ def workers(layout: Layout) -> list[str]:
 def read_identity(layout: Layout, worker: str) -> dict[str, Any]:
     """Return what a worker wrote about itself; without what is not as we write it."""
     try:
-        read = files.read(layout.lock_of(worker), _LARGEST)
+        read = reading.read(layout.lock_of(worker), _LARGEST)
         identity = json.loads(read[0]) if read else {}
-    except (ValueError, RecursionError, files.Unreadable):
+    except (ValueError, RecursionError, reading.Unreadable):
         return {}
     if not isinstance(identity, dict):
         return {}
@@ -251,8 +251,8 @@ def _silent_still(layout: Layout, worker: str, touched: int, heartbeat: float, n
     note = layout.silence_of(worker)
     seen = str(touched).encode("ascii")
     try:
-        noted = files.read(note, _LARGEST)
-    except files.Unreadable:
+        noted = reading.read(note, _LARGEST)
+    except reading.Unreadable:
         noted = None
     if noted is not None and noted[0] == seen:
         return now - noted[1].st_mtime >= heartbeat
@@ -269,15 +269,15 @@ def _proves_death(layout: Layout, identity: dict[str, Any]) -> bool:
 
 def remove_notes(layout: Layout) -> None:
     """Remove the notes of silence of workers that are gone; a slow sweeper may write one late."""
-    for name in files.names(layout.workers) or ():
+    for name in reading.names(layout.workers) or ():
         worker = name.removesuffix(".silent")
-        if worker != name and is_worker(worker) and files.status(layout.lock_of(worker)) is None:
+        if worker != name and is_worker(worker) and reading.status(layout.lock_of(worker)) is None:
             files.remove(layout.silence_of(worker))
 
 
 def remove_staged(layout: Layout) -> None:
     """Remove the lock files of workers that died before they had a name in ``workers/``."""
-    for name in files.names(layout.tmp) or ():
+    for name in reading.names(layout.tmp) or ():
         path = f"{layout.tmp}/{name}"
         if not name.endswith(".lock") or not is_worker(name.removesuffix(".lock")):
             continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from spoolcalc import files
+from spoolcalc import reading
 from spoolcalc.document import MAX_DOCUMENT, Malformed, decode
 from spoolcalc.errors import BadJobId, CorruptDocument, NewerFormat, NoSuchJob, shown
 from spoolcalc.ids import is_id
@@ -53,12 +53,12 @@ def find(layout: Layout, job_id: str) -> tuple[Job, str]:
 def load(state: State, path: str, worker: str | None = None) -> Job | None:
     """Return the job at ``path``, or None if it is not there (any more)."""
     try:
-        read = files.read(path, MAX_DOCUMENT)
+        read = reading.read(path, MAX_DOCUMENT)
         if read is None:
             return None
         data, status = read
         return _placed(Job(decode(data), state, worker=worker, updated=status.st_ctime), path)
-    except (files.Unreadable, Malformed) as error:
+    except (reading.Unreadable, Malformed) as error:
         raise CorruptDocument(path, str(error)) from error
 
 
@@ -88,9 +88,9 @@ def walk(layout: Layout, state: State) -> Iterator[tuple[str, str, str | None]]:
     """
     top = layout.state(state)
     is_right = {State.PENDING: is_pending_bucket, State.WIP: _is_any}.get(state, is_bucket)
-    for directory in sorted(filter(is_right, files.directories(top))):
+    for directory in sorted(filter(is_right, reading.directories(top))):
         worker = victim_of(directory) if state is State.WIP else None
-        for name in sorted(files.names(f"{top}/{directory}") or ()):
+        for name in sorted(reading.names(f"{top}/{directory}") or ()):
             job_id = id_of(name)
             if job_id is not None:
                 yield f"{top}/{directory}/{name}", job_id, worker
@@ -100,21 +100,21 @@ def count(layout: Layout, state: State) -> int:
     """Return how many jobs are in a state.  Reads names only, once each."""
     top = layout.state(state)
     return sum(
-        sum(1 for name in files.names(f"{top}/{directory}") or () if id_of(name) is not None)
-        for directory in files.directories(top)
+        sum(1 for name in reading.names(f"{top}/{directory}") or () if id_of(name) is not None)
+        for directory in reading.directories(top)
     )
 
 
 def count_corrupt(layout: Layout) -> int:
     """Return how many things lie in ``corrupt/``, their reasons not counted."""
-    return sum(1 for name in files.names(layout.corrupt) or () if not name.endswith(".reason"))
+    return sum(1 for name in reading.names(layout.corrupt) or () if not name.endswith(".reason"))
 
 
 def _places(layout: Layout, job_id: str) -> Iterator[tuple[State, str, str | None]]:
     name = file_name(job_id)
     for priority in PRIORITIES:
         yield State.PENDING, f"{layout.pending_bucket(priority, job_id)}/{name}", None
-    for directory in files.directories(layout.wip):
+    for directory in reading.directories(layout.wip):
         yield State.WIP, f"{layout.wip_of(directory)}/{name}", victim_of(directory)
     for state in _FINISHED:
         yield state, f"{layout.finished_bucket(state, job_id)}/{name}", None

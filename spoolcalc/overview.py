@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from spoolcalc import files, lease, lookup
+from spoolcalc import lease, lookup, reading
 from spoolcalc.ids import seconds_of
 from spoolcalc.job import State
 from spoolcalc.layout import id_of, is_pending_bucket
@@ -69,9 +69,9 @@ def overview(layout: Layout) -> Overview:
 
 def _oldest(layout: Layout) -> float | None:
     first: dict[str, str] = {}  # the oldest bucket of each priority
-    for bucket in sorted(filter(is_pending_bucket, files.names(layout.pending) or ())):
+    for bucket in sorted(filter(is_pending_bucket, reading.names(layout.pending) or ())):
         first.setdefault(bucket[0], bucket)
-    names = [n for b in first.values() for n in files.names(f"{layout.pending}/{b}") or ()]
+    names = [n for b in first.values() for n in reading.names(f"{layout.pending}/{b}") or ()]
     ids = [job_id for job_id in map(id_of, names) if job_id is not None]
     return max(0.0, time.time() - seconds_of(min(ids))) if ids else None
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 
-from spoolcalc import files
+from spoolcalc import files, reading
 from spoolcalc.layout import id_of, is_pending_bucket
 from spoolcalc.transitions import quarantine
 
@@ -54,7 +54,7 @@ class Cursor:
         """List the buckets.  One is the current if nothing more urgent has come before it."""
         self._looked = time.monotonic()
         buckets = []
-        for entry in files.entries(self._layout.pending) or ():
+        for entry in reading.entries(self._layout.pending) or ():
             if is_pending_bucket(entry.name) and entry.is_dir(follow_symlinks=False):
                 buckets.append(entry.name)
             else:
@@ -75,7 +75,7 @@ class Cursor:
         return None
 
     def _list(self, path: str) -> list[str]:
-        names = files.names(path)
+        names = reading.names(path)
         if names == []:
             files.remove_directory(path)
         runnable = []

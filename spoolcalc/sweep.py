@@ -12,7 +12,7 @@ import stat
 import time
 from contextlib import suppress
 
-from spoolcalc import files, lease
+from spoolcalc import files, lease, reading
 from spoolcalc.document import crashes
 from spoolcalc.errors import NewerFormat, StorageFailure
 from spoolcalc.job import DEFAULT_PRIORITY, Attempt, State, timestamp
@@ -70,7 +70,7 @@ def sweep(layout: Layout, mine: Lease, *, thorough: bool = False) -> Swept:
     now = mine.renew()
     if now is None:
         return swept
-    for entry in files.entries(layout.wip) or ():
+    for entry in reading.entries(layout.wip) or ():
         directory, path = entry.name, entry.path
         if not entry.is_dir(follow_symlinks=False):
             reason = "neither a worker's directory nor a job"
@@ -80,7 +80,7 @@ def sweep(layout: Layout, mine: Lease, *, thorough: bool = False) -> Swept:
         if owner is None:
             _recover(layout, mine, path, None, swept)
         elif owner != mine.worker:
-            if thorough or files.names(path) != []:
+            if thorough or reading.names(path) != []:
                 _give_up(layout, mine, directory, owner, now, swept)
         elif directory != mine.worker:  # this sweeper took it, and was kept from finishing
             _recover(layout, mine, path, "it died", swept)
@@ -97,7 +97,7 @@ def hand_back(layout: Layout, mine: Lease) -> None:
     or when the disk is full: any sweep goes on with it.
     """
     with suppress(StorageFailure):  # if it cannot be listed, it may hold something
-        if not files.names(layout.wip_of(mine.worker)):
+        if not reading.names(layout.wip_of(mine.worker)):
             return
     for tries_left in reversed(range(SURRENDERS)):
         try:
@@ -133,7 +133,7 @@ def _recover(layout: Layout, mine: Lease, path: str, reason: str | None, swept: 
     ``reason`` is why its worker was given up; without one the jobs were returned, so that nobody is
     charged.  Several sweepers may be at one returned directory: each job goes by one rename.
     """
-    for name in files.names(path) or ():
+    for name in reading.names(path) or ():
         _hand_on(layout, mine, f"{path}/{name}", reason, swept)
     files.remove_directory(path)
 
@@ -144,7 +144,7 @@ def _hand_on(layout: Layout, mine: Lease, path: str, reason: str | None, swept: 
     if job_id is None:
         swept.quarantined += [path] * quarantine(layout, path, "its name is not that of a job")
         return
-    status = files.status(path)
+    status = reading.status(path)
     try:
         document = load(layout, path, name)
     except NewerFormat:
@@ -169,8 +169,8 @@ def _hand_on(layout: Layout, mine: Lease, path: str, reason: str | None, swept: 
 
 def _forget_workers(layout: Layout, mine: Lease, now: float) -> None:
     """Remove what workers left behind that are gone and hold nothing any more."""
-    holding = {owner_of(directory) for directory in files.names(layout.wip) or ()}
-    leftovers = files.names(layout.tmp) or ()
+    holding = {owner_of(directory) for directory in reading.names(layout.wip) or ()}
+    leftovers = reading.names(layout.tmp) or ()
     for worker in lease.workers(layout):
         if worker == mine.worker or worker in holding:
             continue
@@ -213,12 +213,12 @@ def clean(
         if age is not None:
             removed = sum(
                 _clean_bucket(f"{layout.state(state)}/{bucket}", now - age, cleaned, dry_run)
-                for bucket in filter(is_bucket, files.directories(layout.state(state)))
+                for bucket in filter(is_bucket, reading.directories(layout.state(state)))
             )
             setattr(cleaned, state.value, removed)
-    for name in files.names(layout.tmp) or ():
+    for name in reading.names(layout.tmp) or ():
         path = f"{layout.tmp}/{name}"
-        status = files.status(path)
+        status = reading.status(path)
         if status is not None and now - status.st_mtime >= TMP_AGE:
             cleaned.leftovers += dry_run or files.remove(path)
     return cleaned
@@ -226,9 +226,9 @@ def clean(
 
 def _clean_bucket(path: str, before: float, cleaned: Cleaned, dry_run: bool) -> int:  # noqa: FBT001
     removed = 0
-    for name in files.names(path) or ():
+    for name in reading.names(path) or ():
         document = f"{path}/{name}"
-        status = files.status(document)
+        status = reading.status(document)
         if id_of(name) is None or status is None or status.st_mtime > before:
             continue
         if not stat.S_ISREG(status.st_mode):
@@ -245,6 +245,6 @@ def _file_system_now(layout: Layout) -> float:
     """Return the time by the clock that the file system stamps its files with."""
     path = layout.temporary("clean", os.urandom(8).hex())
     files.close([files.write(path, b"", layout.file_mode)])
-    status = files.status(path)
+    status = reading.status(path)
     files.remove(path)
     return time.time() if status is None else status.st_mtime

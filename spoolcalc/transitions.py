@@ -21,7 +21,7 @@ import os
 import time
 from contextlib import suppress
 
-from spoolcalc import files
+from spoolcalc import files, reading
 from spoolcalc.document import (
     MAX_DOCUMENT,
     Malformed,
@@ -129,13 +129,13 @@ def load(layout: Layout, path: str, name: str) -> Document | None:
     Raises :class:`~spoolcalc.errors.NewerFormat` for one that a later version wrote.
     """
     try:
-        found = files.read(path, MAX_DOCUMENT)
+        found = reading.read(path, MAX_DOCUMENT)
         if found is None:
             return None
         document = decode(found[0])
         if document["id"] != id_of(name):
             raise Malformed("the file's name is not the id inside it")
-    except (files.Unreadable, Malformed) as error:
+    except (reading.Unreadable, Malformed) as error:
         quarantine(layout, path, str(error))
         return None
     return document
@@ -169,7 +169,7 @@ def record(layout: Layout, owner: str, path: str, document: Document) -> bool:
     files.write_durably(temporary, encode(document), layout.file_mode)
     try:
         # A path that is gone must not come back: the rename alone would make it again.
-        if files.status(path) is not None and files.move(temporary, path):
+        if reading.status(path) is not None and files.move(temporary, path):
             return True
     except StorageFailure:
         _try_to_remove(temporary)

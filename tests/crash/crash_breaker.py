@@ -1,8 +1,9 @@
-"""A stand-in for the module ``os`` inside ``spoolcalc.files``, which breaks at one system call.
+"""A stand-in for the module ``os`` in the package's doors, which breaks at one system call.
 
-All that the package does to a spool goes through the functions of that one module, but for taking a
-lock, which filelock does; so the stand-in is put there too.  To count its calls is to count every
-step at which a process can be killed or refused.  What it does at the one that is to be broken:
+All that the package does to a spool goes through ``spoolcalc.files`` and ``spoolcalc.reading``, but
+for taking a lock, which filelock does; so the stand-in is put there too.  To count its calls is to
+count every step at which a process can be killed or refused.  What it does at the one that is to be
+broken:
 
     count       nothing; only the calls are noted
     before      SIGKILL instead of the call
@@ -20,18 +21,24 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 from contextlib import contextmanager, suppress
-from importlib import import_module
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import filelock
+import filelock  # noqa: F401 - loads the modules that are broken
+
+from spoolcalc import files, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: The modules in which it stands in for ``os``.
-_BROKEN = ("spoolcalc.files", filelock.FileLock.__module__)
+#: The modules in which it stands in for ``os``: our doors, and all there is of filelock.
+_BROKEN = (
+    files,
+    reading,
+    *(module for name, module in sys.modules.items() if name.startswith("filelock.")),
+)
 #: Functions of ``os`` that ask the system for nothing that could be refused.
 _PURE = frozenset({"strerror", "fspath", "fsencode", "fsdecode", "urandom", "getpid", "geteuid"})
 #: Calls that change something; after any other all is as before it.
@@ -128,9 +135,10 @@ class Breaker:
 @contextmanager
 def breaking(breaker: Breaker) -> Iterator[None]:
     """Let all system calls of the package go through ``breaker``."""
-    modules = [vars(import_module(name)) for name in _BROKEN]
+    modules = [vars(module) for module in _BROKEN if vars(module).get("os") is os]
+    assert vars(files) in modules
+    assert vars(reading) in modules
     for names in modules:
-        assert names["os"] is os
         names["os"] = breaker
     try:
         yield

@@ -1,0 +1,122 @@
+"""Looking at what is there: files, directories, their names and kinds.  Changes nothing.
+
+The other half of the door to the file system, :mod:`~spoolcalc.files`, changes things.  A missing
+file is a normal answer (``None``): somebody else was quicker.  Every other refusal of the operating
+system is raised as :class:`~spoolcalc.errors.StorageFailure`.  Tests put faults and SIGKILLs at
+each system call by replacing this module's ``os``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from functools import wraps
+
+from spoolcalc.errors import StorageFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Unreadable(Exception):
+    """What lies at the path is no plain file of a sane size; the message says what it is."""
+
+
+def plainly(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Raise what the operating system refuses as a StorageFailure that names ``action``."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return function(*args, **kwargs)
+            except OSError as error:
+                path = error.filename2 or error.filename or args[0]
+                raise StorageFailure(action, str(path), error) from error
+
+        return call
+
+    return decorate
+
+
+@plainly("read")
+def read(path: str, limit: int) -> tuple[bytes, os.stat_result] | None:
+    """Return what a file holds and its status; None if there is no such file.
+
+    Never blocks on a FIFO, follows no link, and raises :class:`Unreadable` for all that is no plain
+    file of at most ``limit`` bytes.
+    """
+    try:
+        descriptor = os.open(path, _READ)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK):
+            raise Unreadable("it is a symbolic link") from error
+        if error.errno == errno.ENXIO:
+            raise Unreadable("it is a socket or a device") from error
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no plain file"
+            raise Unreadable(f"it is {kind}")
+        if status.st_size > limit:
+            raise Unreadable(f"it has {status.st_size} bytes, and {limit} is the limit")
+        data = os.read(descriptor, status.st_size + 1)
+        while len(data) < status.st_size:
+            more = os.read(descriptor, status.st_size - len(data))
+            if not more:
+                break
+            data += more
+    finally:
+        with suppress(OSError):  # it was only read
+            os.close(descriptor)
+    return data, status
+
+
+@plainly("list")
+def names(path: str) -> list[str] | None:
+    """Return the names in a directory, in no order; None if there is no such directory."""
+    try:
+        return os.listdir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+@plainly("list")
+def directories(path: str) -> list[str]:
+    """Return the names of the directories in a directory, links to directories not counted."""
+    try:
+        with os.scandir(path) as scan:
+            return [entry.name for entry in scan if entry.is_dir(follow_symlinks=False)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+@plainly("list")
+def entries(path: str) -> list[os.DirEntry[str]] | None:
+    """Return a directory's entries, which know their kind; None if there is no such directory."""
+    try:
+        with os.scandir(path) as scan:
+            return list(scan)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+@plainly("look at")
+def status(path: str) -> os.stat_result | None:
+    """Return the status of what lies at ``path``, of a link itself; None if nothing does."""
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
