@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from spoolcalc import lease, lookup, reading
+from spoolcalc import liveness, lookup, reading
 from spoolcalc.ids import seconds_of
 from spoolcalc.job import State
 from spoolcalc.layout import id_of, is_pending_bucket
@@ -83,9 +83,9 @@ def _workers(layout: Layout) -> list[WorkerView]:
         if job is not None and worker is not None:
             jobs.setdefault(worker, []).append(job)
     views = []
-    for worker in lease.workers(layout):
-        if lease.alive(layout, worker):
-            told = lease.read_identity(layout, worker)
+    for worker in liveness.workers(layout):
+        if liveness.alive(layout, worker):
+            told = liveness.read_identity(layout, worker)
             host, pid = str(told.get("host", "?")), int(told.get("pid", 0))
             started = str(told.get("started", "?"))
             views.append(WorkerView(worker, host, pid, started, jobs.get(worker, [])))

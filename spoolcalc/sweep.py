@@ -12,7 +12,7 @@ import stat
 import time
 from contextlib import suppress
 
-from spoolcalc import files, lease, reading
+from spoolcalc import files, liveness, reading
 from spoolcalc.document import crashes
 from spoolcalc.errors import NewerFormat, StorageFailure
 from spoolcalc.job import DEFAULT_PRIORITY, Attempt, State, timestamp
@@ -86,7 +86,7 @@ def sweep(layout: Layout, mine: Lease, *, thorough: bool = False) -> Swept:
             _recover(layout, mine, path, "it died", swept)
     if thorough:
         _forget_workers(layout, mine, now)
-        lease.remove_staged(layout)
+        liveness.remove_staged(layout)
     return swept
 
 
@@ -114,7 +114,7 @@ def _give_up(
     layout: Layout, mine: Lease, directory: str, owner: str, now: float, swept: Swept
 ) -> None:
     """Fence off a worker that is gone, by one rename of all it holds, and recover its jobs."""
-    proof = lease.given_up(layout, owner, now)
+    proof = liveness.given_up(layout, owner, now)
     if proof is None:
         return
     try:
@@ -171,10 +171,10 @@ def _forget_workers(layout: Layout, mine: Lease, now: float) -> None:
     """Remove what workers left behind that are gone and hold nothing any more."""
     holding = {owner_of(directory) for directory in reading.names(layout.wip) or ()}
     leftovers = reading.names(layout.tmp) or ()
-    for worker in lease.workers(layout):
+    for worker in liveness.workers(layout):
         if worker == mine.worker or worker in holding:
             continue
-        proof = lease.given_up(layout, worker, now)
+        proof = liveness.given_up(layout, worker, now)
         if proof is None:
             continue
         try:
@@ -185,7 +185,7 @@ def _forget_workers(layout: Layout, mine: Lease, now: float) -> None:
             files.remove(layout.lock_of(worker))
         finally:
             proof.close()
-    lease.remove_notes(layout)
+    liveness.remove_notes(layout)
 
 
 def clean(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spoolcalc import Lease, Outcome, Spool, State, StorageFailure, lease
-from spoolcalc.lease import alive, given_up, workers
+from spoolcalc import Lease, Outcome, Spool, State, StorageFailure, host, locks
+from spoolcalc.liveness import alive, given_up, workers
 
 if TYPE_CHECKING:
     from spoolcalc import Claim
@@ -62,14 +62,14 @@ def test_a_sweeper_that_is_quicker_than_a_new_worker_does_no_harm(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lock that is taken away before the worker had it makes it choose another name."""
-    real = lease._try
+    real = locks.try_lock
     tried = []
 
     def slow(path: str, mode: int = 0o600) -> object:
         tried.append(path)
         return None if len(tried) == 1 else real(path, mode)
 
-    monkeypatch.setattr(lease, "_try", slow)
+    monkeypatch.setattr("spoolcalc.lease.try_lock", slow)
     with spool.register() as taken:
         assert len(set(tried)) == 2
         assert taken.worker in tried[1]
@@ -101,8 +101,8 @@ def test_a_free_lock_of_another_host_proves_nothing(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between hosts flock may be local to each; only silence counts."""
-    monkeypatch.setattr(lease, "_LOCAL", frozenset())
-    monkeypatch.setattr(lease, "_local", {})
+    monkeypatch.setattr(host, "_LOCAL", frozenset())
+    monkeypatch.setattr(host, "_local", {})
     taken = Lease.take(spool.layout)
     claim = claimed_by(spool, taken)
     from_another_boot(spool, taken)
@@ -114,7 +114,7 @@ def test_a_free_lock_of_another_host_proves_nothing(
 
 def test_a_lock_on_a_local_file_system_outlives_a_reboot_as_proof(spool: Spool) -> None:
     """Nobody else can hold it."""
-    if not lease.on_local_file_system(spool.path):
+    if not host.on_local_file_system(spool.path):
         pytest.fail("the tests need a local file system")
     taken = Lease.take(spool.layout)
     claim = claimed_by(spool, taken)
@@ -204,7 +204,7 @@ def test_a_lease_that_could_not_be_renewed_is_in_doubt(
 ) -> None:
     """A worker that was held up claims nothing before it has shown a sign of life."""
     clock = [1000.0]
-    monkeypatch.setattr(lease, "_elapsed", lambda: clock[0])
+    monkeypatch.setattr(host, "elapsed", lambda: clock[0])
     taken = Lease.take(spool.layout, 6.0)
     doubts = []
     for seconds in (3.9, 0.2):

@@ -1,0 +1,162 @@
+"""Who is alive, and what proves that one is not.
+
+There are two proofs that a worker's jobs may be given to another:
+
+- *death*: its lock can be taken.  The kernel drops a lock at the instant its process dies.  Only
+  locks of the same running kernel, or on a file system of this host alone, prove anything.
+- *silence*: its file was not touched for longer than its lease, by the file server's clock, and
+  still was not when it was looked at again a heartbeat later.  A suspended laptop is not dead.
+
+Not promised: that a worker that was given up for its silence has stopped.  It is fenced off: its
+directory was renamed, so that nothing it does can reach the job any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from spoolcalc import files, host, reading
+from spoolcalc.layout import is_worker
+from spoolcalc.lease import DEFAULT_LEASE, RENEWALS
+from spoolcalc.locks import try_lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from spoolcalc.layout import Layout
+    from spoolcalc.locks import Lock
+
+#: The largest identity (bytes) that is read.
+_LARGEST = 64 * 1024
+
+#: What a worker writes about itself.
+_KINDS = {
+    "host": (str,),
+    "pid": (int,),
+    "boot": (str,),
+    "lease": (int, float),
+    "started": (str,),
+}
+
+
+class Proof:
+    """That a worker's jobs may be given to another.  ``reason`` says why, for people.
+
+    ``here`` is false if it is known to have run on another host, or before this boot: then none of
+    its processes can be found.  :meth:`close` ends the holding of a dead worker's lock.
+    """
+
+    __slots__ = ("_lock", "here", "reason")
+
+    def __init__(self, reason: str, lock: Lock | None = None, *, here: bool = True) -> None:
+        self.reason = reason
+        self.here = here
+        self._lock = lock
+
+    def close(self) -> None:
+        """Let go of the lock."""
+        if self._lock is not None:
+            self._lock.release()
+
+
+def given_up(layout: Layout, worker: str, now: float) -> Proof | None:
+    """Return the proof that ``worker`` is dead or silent, or None while it must be taken as alive.
+
+    ``now`` is the file system's clock, as :meth:`Lease.renew` returns it.
+    """
+    path = layout.lock_of(worker)
+    status = reading.status(path)
+    if status is None:
+        return Proof("it left no lock")
+    identity = read_identity(layout, worker)
+    here = identity.get("boot", host.boot()) == host.boot()
+    if _proves_death(layout, identity) and (lock := try_lock(path)) is not None:
+        return Proof("it died", lock, here=here)
+    seconds = float(identity.get("lease", DEFAULT_LEASE))
+    if now - status.st_mtime <= seconds:
+        return None
+    if not _silent_still(layout, worker, status.st_mtime_ns, seconds / RENEWALS, now):
+        return None
+    return Proof(f"it was silent for {now - status.st_mtime:.0f} s", here=here)
+
+
+def alive(layout: Layout, worker: str) -> bool:
+    """Tell whether a worker is alive, as far as one look can tell."""
+    status = reading.status(layout.lock_of(worker))
+    if status is None:
+        return False
+    identity = read_identity(layout, worker)
+    if _proves_death(layout, identity):
+        lock = try_lock(layout.lock_of(worker))
+        if lock is None:
+            return True
+        lock.release()
+        return False
+    return time.time() - status.st_mtime <= float(identity.get("lease", DEFAULT_LEASE))
+
+
+def workers(layout: Layout) -> list[str]:
+    """Return the names of all workers that have a lock file, alive or not."""
+    locks = [
+        entry.name.removesuffix(".lock")
+        for entry in reading.entries(layout.workers) or ()
+        if entry.name.endswith(".lock") and entry.is_file(follow_symlinks=False)
+    ]
+    return sorted(filter(is_worker, locks))
+
+
+def read_identity(layout: Layout, worker: str) -> dict[str, Any]:
+    """Return what a worker wrote about itself; without what is not as we write it."""
+    try:
+        read = reading.read(layout.lock_of(worker), _LARGEST)
+        identity = json.loads(read[0]) if read else {}
+    except (ValueError, RecursionError, reading.Unreadable):
+        return {}
+    if not isinstance(identity, dict):
+        return {}
+    return {name: identity[name] for name in _KINDS if type(identity.get(name)) in _KINDS[name]}
+
+
+def _silent_still(layout: Layout, worker: str, touched: int, heartbeat: float, now: float) -> bool:
+    """Second look: was the same silence noted at least a heartbeat ago?  Else note it now."""
+    note = layout.silence_of(worker)
+    seen = str(touched).encode("ascii")
+    try:
+        noted = reading.read(note, _LARGEST)
+    except reading.Unreadable:
+        noted = None
+    if noted is not None and noted[0] == seen:
+        return now - noted[1].st_mtime >= heartbeat
+    files.remove(note)
+    temporary = layout.temporary(worker, f"silent.{os.urandom(4).hex()}")
+    files.close([files.write(temporary, seen, layout.file_mode)])
+    files.move(temporary, note)
+    return False
+
+
+def _proves_death(layout: Layout, identity: dict[str, Any]) -> bool:
+    return identity.get("boot") == host.boot() or host.on_local_file_system(layout.root)
+
+
+def remove_notes(layout: Layout) -> None:
+    """Remove the notes of silence of workers that are gone; a slow sweeper may write one late."""
+    for name in reading.names(layout.workers) or ():
+        worker = name.removesuffix(".silent")
+        if worker != name and is_worker(worker) and reading.status(layout.lock_of(worker)) is None:
+            files.remove(layout.silence_of(worker))
+
+
+def remove_staged(layout: Layout) -> None:
+    """Remove the lock files of workers that died before they had a name in ``workers/``."""
+    for name in reading.names(layout.tmp) or ():
+        path = f"{layout.tmp}/{name}"
+        if not name.endswith(".lock") or not is_worker(name.removesuffix(".lock")):
+            continue
+        if (lock := try_lock(path)) is not None:
+            try:
+                files.remove(path)
+            finally:
+                lock.release()
