@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).with_name("cli.md")
-COMMANDS = ("", "submit", "status", "fetch", "work", "clean", "init")
+COMMANDS = ("", "submit", "status", "fetch", "work", "operations", "clean", "init")
 
 HEAD = """\
 # The command line
@@ -48,6 +48,12 @@ every attempt by itself, and `exact` and `precision` of a computed result.
 `spool status` in a pipe: each state with its number of jobs, `corrupt`, `oldest_pending_seconds`
 (`-` if nothing is pending), `workers` with their number, and for each worker a line `worker` with
 its name, host, process id, start, and the ids of its jobs.
+
+## The fields of an operation
+
+`spool operations` in a pipe has these, in this order: name, usage, help, package, version, error.
+The package of a built-in operation is `-`; an error tells why one does not load. `--json` has them
+by name, with the whole docstring as `doc`, and the `operands` that a function declares.
 
 ## Shell completion
 

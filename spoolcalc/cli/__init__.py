@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from spoolcalc.boundary import guard
 from spoolcalc.cli.app import app
+from spoolcalc.cli.catalogue import operations
 from spoolcalc.cli.reading import fetch, status
 from spoolcalc.cli.submitting import submit
 from spoolcalc.cli.upkeep import clean, init
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 app.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})(
     submit
 )
-for _command in (status, fetch, work, clean, init):
+for _command in (status, fetch, work, operations, clean, init):
     app.command()(_command)
 
 

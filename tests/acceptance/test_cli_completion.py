@@ -33,9 +33,9 @@ def complete(run: Callable[..., Ran]) -> Complete:
 
 
 def test_commands_are_offered(complete: Complete) -> None:
-    """After the command's own name come the five commands and init."""
+    """After the command's own name come the commands."""
     offered = complete("spool ")
-    assert sorted(offered) == ["clean", "fetch", "init", "status", "submit", "work"]
+    assert sorted(offered) == ["clean", "fetch", "init", "operations", "status", "submit", "work"]
     assert complete("spool cl") == ["clean"]
 
 
