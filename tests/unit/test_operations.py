@@ -617,7 +617,7 @@ def test_the_examples_in_the_reference_are_true(name: str) -> None:
 
 
 def test_the_reference_states_the_limits_as_they_are() -> None:
-    from spoolcalc import arithmetic
+    from spoolcalc import arithmetic, decimals, powers
 
     text = REFERENCE.read_text(encoding="utf-8")
     rows = re.compile(r"^\| ([^|`].*?) \| ([^|]+) \|$", re.MULTILINE)
@@ -633,14 +633,14 @@ def test_the_reference_states_the_limits_as_they_are() -> None:
         ),
         "digits of an exponent": "7",
         "digits of a result, written out, and of each product on the way to that of `product`": (
-            f"{arithmetic.MAX_RESULT_DIGITS:,}"
+            f"{decimals.MAX_RESULT_DIGITS:,}"
         ),
         "A in `factorial` (25,206! has more than 100,000 digits)": f"{arithmetic.MAX_FACTORIAL:,}",
         "digits of all operands of `gcd` or `lcm` together, written out": (
             f"{arithmetic.MAX_INTEGER_DIGITS:,}"
         ),
         "digits of A and of B in `pow`, if B is fractional, or if A to the power of -B has more "
-        "than 100,000 digits": f"{arithmetic.MAX_POWER_DIGITS:,}",
+        "than 100,000 digits": f"{powers.MAX_POWER_DIGITS:,}",
         "characters of a text, for an operation from another package": (
             f"{limits.MAX_TEXT_CHARACTERS:,}"
         ),
