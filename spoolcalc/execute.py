@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: The longest result, in characters, that is kept in a job's document.
 LONGEST_RESULT = 4 * 1024 * 1024
+#: The most characters that the operands of a light job have together.
+LIGHT = 256
 
 
 def knows(operation: str) -> bool:
@@ -21,6 +23,16 @@ def knows(operation: str) -> bool:
     except UnknownOperation:
         return False
     return True
+
+
+def is_light(operation: str, operands: Sequence[str]) -> bool:
+    """Tell whether a job is done in milliseconds and can take no worker down.
+
+    So is the arithmetic of our own with operands of a usual length; of others' operations, and of
+    the files and processes that they may use, nothing is known.
+    """
+    arithmetic = operations.is_built_in(operation) and operation != operations.COMMAND
+    return arithmetic and sum(map(len, operands)) <= LIGHT
 
 
 def execute(operation: str, operands: Sequence[str]) -> Outcome:

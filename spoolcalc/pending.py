@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: For how long (seconds) a more urgent job may wait behind a listing taken before it came.
 LOOK_AGAIN = 0.05
+#: How many places it goes ahead after another worker was quicker.
+AHEAD = 16
 
 
 class Cursor:
@@ -45,6 +47,21 @@ class Cursor:
             self._look()
             found = self._walk()
         return found
+
+    @property
+    def sees_more(self) -> bool:
+        """Whether the last look showed more than was given out since."""
+        return any(self._names.get(bucket) != [] for bucket in self._buckets)
+
+    def skip(self) -> None:
+        """Go some places ahead, because another worker is taking the same jobs.
+
+        Two that take each job after the other would meet at each of them.  What was skipped comes
+        next after as many others, and a bucket's last jobs are not skipped.
+        """
+        names = self._names.get(self._buckets[-1]) if self._buckets else None
+        if names and len(names) > 2 * AHEAD:
+            names[-2 * AHEAD :] = names[-AHEAD:] + names[-2 * AHEAD : -AHEAD]
 
     def pass_by(self, name: str) -> None:
         """Leave a job for other workers: this cursor will not show it again."""

@@ -29,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from spoolcalc.errors import StorageFailure
     from spoolcalc.job import Document, Job, Outcome
     from spoolcalc.lease import Lease
     from spoolcalc.overview import Overview
@@ -202,6 +203,7 @@ class Spool:
             if claimed is None:
                 if lease.fenced():
                     return None
+                cursor.skip()
             elif knows is None or knows(claimed.document["operation"]):
                 return claimed
             else:
@@ -215,6 +217,21 @@ class Spool:
         After a StorageFailure it may be called again.
         """
         return transitions.finish(self.layout, claim, outcome)
+
+    def finish_many(
+        self, finished: Sequence[tuple[Claim, Outcome]]
+    ) -> Sequence[bool | StorageFailure]:
+        """Record outcomes together, which takes the disk a fraction of the time; answer for each.
+
+        The answer is as that of :meth:`finish`, or a StorageFailure: then that one may be tried
+        again, and it alone.
+        """
+        return transitions.finish_together(self.layout, finished)
+
+    @property
+    def sees_more(self) -> bool:
+        """Whether the last look of :meth:`claim` showed more jobs than were claimed since."""
+        return self._cursor is not None and self._cursor.sees_more
 
     def give_back(self, claim: Claim) -> bool:
         """Return a claimed job unrun, uncharged; False if it was given to another meanwhile."""

@@ -146,52 +146,125 @@ def finish(layout: Layout, claimed: Claim, outcome: Outcome) -> bool:
 
     It may be called again after a StorageFailure.
     """
+    return _alone(finish_together(layout, [(claimed, outcome)]))
+
+
+def finish_together(
+    layout: Layout, finished: Sequence[tuple[Claim, Outcome]]
+) -> list[bool | StorageFailure]:
+    """Record outcomes and move the jobs on, sharing the waits for the disk; answer for each job.
+
+    The answer is as that of :func:`finish`, and a refusal is that job's alone: the others go on,
+    and only those that were refused are to be tried again.  Commit point of each job: as in
+    :func:`record_together`.
+    """
     now = timestamp(time.time())
-    end = "completed" if outcome.state is State.COMPLETED else "failed"
-    attempt = Attempt(claimed.worker, timestamp(claimed.started), now, end, outcome.error)
-    document = with_outcome(with_attempt(claimed.document, attempt), outcome, now)
-    if not record(layout, claimed.worker, claimed.path, document):
-        return False
-    settle(layout, claimed.path, document)
-    return True
+    due = []
+    for claimed, outcome in finished:
+        end = "completed" if outcome.state is State.COMPLETED else "failed"
+        attempt = Attempt(claimed.worker, timestamp(claimed.started), now, end, outcome.error)
+        document = with_outcome(with_attempt(claimed.document, attempt), outcome, now)
+        due.append((claimed.worker, claimed.path, document))
+    answers = record_together(layout, due)
+    recorded = [number for number, answer in enumerate(answers) if answer is True]
+    settled = settle_together(layout, [due[number][1:] for number in recorded])
+    for number, answer in zip(recorded, settled, strict=True):
+        if isinstance(answer, StorageFailure):
+            answers[number] = answer
+    return answers
 
 
 def record(layout: Layout, owner: str, path: str, document: Document) -> bool:
-    """Replace the document at ``path``, in a directory of ``owner``'s own; False if it is fenced.
+    """Replace the document at ``path``, in a directory of ``owner``'s own; False if fenced off."""
+    return _alone(record_together(layout, [(owner, path, document)]))
 
-    Commit point: the rename over ``path``.  Killed before it: a leftover in ``tmp/``, and the
-    attempt counts as lost.  Killed after it: the outcome is inside, and the sweep settles it.  An
-    owner that was given up finds its directory renamed away, so that nothing it writes can reach
-    the job any more.  Data is synced before the rename: a power failure leaves the old document or
-    the new one.
+
+def record_together(
+    layout: Layout, due: Sequence[tuple[str, str, Document]]
+) -> list[bool | StorageFailure]:
+    """Replace documents, each given as owner, path and document; answer for each.
+
+    Commit point of each: the rename over its path.  Killed before it: a leftover in ``tmp/``, and
+    the attempt counts as lost.  Killed after it: the outcome is inside, and the sweep settles it.
+    An owner that was given up finds its directory renamed away, so that nothing it writes can reach
+    the job any more: the answer is False.  Data is synced before the rename: a power failure leaves
+    the old document or the new one.
     """
-    temporary = layout.temporary(owner, f"{document['id']}.{next(_serial)}")
-    files.write_durably(temporary, encode(document), layout.file_mode)
+    answers: list[bool | StorageFailure] = []
+    written: list[tuple[int, int, str]] = []  # which, its descriptor, where
     try:
+        for number, (owner, _, document) in enumerate(due):
+            temporary = layout.temporary(owner, f"{document['id']}.{next(_serial)}")
+            try:
+                descriptor = files.write(temporary, encode(document), layout.file_mode)
+            except StorageFailure as error:
+                answers.append(error)
+            else:
+                answers.append(False)
+                written.append((number, descriptor, temporary))
+        files.hasten([descriptor for _, descriptor, _ in written])
+        for number, descriptor, temporary in written:
+            answers[number] = _replace(due[number][1], descriptor, temporary)
+    finally:
+        files.close(descriptor for _, descriptor, _ in written)
+    return answers
+
+
+def _replace(path: str, descriptor: int, temporary: str) -> bool | StorageFailure:
+    """Sync what was written, and put it where the old document lies."""
+    try:
+        files.sync([descriptor], [temporary])
         # A path that is gone must not come back: the rename alone would make it again.
         if reading.status(path) is not None and files.move(temporary, path):
             return True
-    except StorageFailure:
+    except StorageFailure as error:
         _try_to_remove(temporary)
-        raise
+        return error
     _try_to_remove(temporary)
     return False
 
 
 def settle(layout: Layout, path: str, document: Document) -> bool:
-    """Move a job that has its outcome inside to ``completed/`` or ``failed/``; False if gone.
+    """Move a job that has its outcome inside to ``completed/`` or ``failed/``; False if gone."""
+    return _alone(settle_together(layout, [(path, document)]))
 
-    Commit point: the rename.  Killed before it: the sweep does it.  If the name cannot be synced,
-    a power failure may take the job back to ``wip/``, outcome inside, and the sweep settles it.
+
+def settle_together(
+    layout: Layout, due: Sequence[tuple[str, Document]]
+) -> list[bool | StorageFailure]:
+    """Move jobs that have their outcome inside on, given as path and document; answer for each.
+
+    Commit point of each: the rename.  Killed before it: the sweep does it.  If the name cannot be
+    synced, a power failure may take the job back to ``wip/``, outcome inside, and the sweep settles
+    it.
     """
-    state = State(document["outcome"]["state"])
-    bucket = layout.finished_bucket(state, document["id"])
-    if not files.move_into(path, bucket, file_name(document["id"]), layout.directory_mode):
-        return False
-    with suppress(StorageFailure):  # see above: nothing is lost by it
-        files.sync_directory(bucket)
-    files.ring(layout.done, layout.file_mode)
-    return True
+    answers: list[bool | StorageFailure] = []
+    buckets: dict[str, None] = {}
+    for path, document in due:
+        bucket = layout.finished_bucket(State(document["outcome"]["state"]), document["id"])
+        name = file_name(document["id"])
+        try:
+            moved = files.move_into(path, bucket, name, layout.directory_mode)
+        except StorageFailure as error:
+            answers.append(error)
+        else:
+            answers.append(moved)
+            if moved:
+                buckets[bucket] = None
+    if buckets:  # rung first: who waits looks while the names are synced
+        files.ring(layout.done, layout.file_mode)
+    for bucket in buckets:
+        with suppress(StorageFailure):  # see above: nothing is lost by it
+            files.sync_directory(bucket)
+    return answers
+
+
+def _alone(answers: Sequence[bool | StorageFailure]) -> bool:
+    """Return the answer for the one job there was, or raise its refusal."""
+    [answer] = answers
+    if isinstance(answer, StorageFailure):
+        raise answer
+    return answer
 
 
 def put_back(layout: Layout, path: str, document: Document) -> bool:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 
+from spoolcalc.batch import Batch, is_sociable
 from spoolcalc.bell import Bell
 from spoolcalc.errors import SpoolError, StorageFailure
 from spoolcalc.execute import execute, knows
@@ -84,6 +86,7 @@ class Worker:
         self._max_time = max_time
         self._poll = poll
         self._report = report or Report()
+        self._batch = Batch(spool, self._report.ended, self._report.discarded)
         self._bell = Bell(spool.layout.bell)
         self._stopping = False
         self._computing = False
@@ -116,9 +119,13 @@ class Worker:
             try:
                 self._work()
             finally:
-                if self._keeper.is_alive():
-                    self._keeper.end()
-                self._spool.leave(self._lease)
+                try:
+                    with suppress(StorageFailure):  # told before; what is left is handed back
+                        self._batch.flush()  # else what was done would be done again
+                finally:
+                    if self._keeper.is_alive():
+                        self._keeper.end()
+                    self._spool.leave(self._lease)
         return self._jobs
 
     def _work(self) -> None:
@@ -129,6 +136,8 @@ class Worker:
         while not self._stopping and not self._spent():
             try:
                 if refused:  # what was claimed and could not be read must not stay with us
+                    if not self._record():
+                        break
                     hand_back(self._spool.layout, self._lease)
                     refused = False
                 if not self._step():
@@ -137,14 +146,20 @@ class Worker:
             except StorageFailure as error:
                 refused = True
                 self._endure(error)
+        self._record()
 
     def _step(self) -> bool:
         """Do one job, or sleep until there may be one; False when there is no more to do."""
+        if self._batch and (self._batch.due or not self._spool.sees_more):
+            self._record()
+            return True
         if self._lease.doubtful and self._lease.renew() is None:
             self._register_again()
         claimed = self._spool.claim(self._lease, knows)
         if claimed is not None:
             self._do(claimed)
+        elif self._batch:
+            self._record()
         elif self._lease.fenced():
             self._register_again()
         elif self._once:
@@ -154,6 +169,9 @@ class Worker:
         return True
 
     def _do(self, claimed: Claim) -> None:
+        alone = not is_sociable(claimed)
+        if alone and not self._record():
+            return  # told to stop: it is handed back unrun
         job = claimed.job
         self._report.claimed(job)
         began = time.perf_counter()
@@ -162,20 +180,22 @@ class Worker:
             outcome = execute(job.operation, job.operands)
         finally:
             self._computing = False
-        seconds = time.perf_counter() - began
-        while True:
-            try:
-                recorded = self._spool.finish(claimed, outcome)
-                break
-            except StorageFailure as error:
-                self._endure(error)
-                if self._stopping:
-                    raise
+        self._batch.add(claimed, outcome, time.perf_counter() - began)
         self._jobs += 1
-        if recorded:
-            self._report.ended(job, outcome, seconds)
-        else:
-            self._report.discarded(job)
+        if alone:
+            self._record()
+
+    def _record(self) -> bool:
+        """Record the outcomes in hand; while refused, try again until told to stop (False)."""
+        while self._batch:
+            try:
+                self._batch.flush()
+            except StorageFailure as error:
+                if self._stopping:
+                    self._report.trouble(error)
+                    return False
+                self._endure(error)
+        return True
 
     def _endure(self, error: StorageFailure) -> None:
         """Say what the environment refused, and wait for it to get better."""

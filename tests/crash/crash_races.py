@@ -18,6 +18,7 @@ from crash_scenarios import (
     ClaimOne,
     Fetch,
     FinishBesideAnother,
+    FinishTogether,
     FirstOpening,
     LeaveWithJobs,
     Scenario,
@@ -32,6 +33,8 @@ from spoolcalc.execute import execute
 
 if TYPE_CHECKING:
     from crash_scenarios import Tell
+
+    from spoolcalc import Job
 
 
 class Race(Scenario):
@@ -73,6 +76,11 @@ class GivenUp(Race):
 
 class FinishWhileGivenUp(GivenUp, FinishBesideAnother):
     pass
+
+
+class FinishTogetherWhileGivenUp(GivenUp, FinishTogether):
+    def discarded(self, job: Job) -> None:
+        """It was given to another indeed."""
 
 
 class GiveBackWhileGivenUp(GivenUp, FinishBesideAnother):
@@ -233,7 +241,7 @@ class OpenWhileOpened(Race, FirstOpening):
 
 
 class WorkWhileWorked(Race, ClaimOne):
-    minimum = 60
+    minimum = 55
 
     def arrange(self, root: str) -> None:
         self.root = root
@@ -248,6 +256,7 @@ class WorkWhileWorked(Race, ClaimOne):
 
 RACES: dict[str, type[Race]] = {
     "finish while given up": FinishWhileGivenUp,
+    "finish together while given up": FinishTogetherWhileGivenUp,
     "give back while given up": GiveBackWhileGivenUp,
     "leave while given up": LeaveWhileGivenUp,
     "sweep while finishing": SweepWhileFinishing,

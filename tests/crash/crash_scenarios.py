@@ -20,6 +20,7 @@ from crash_breaker import Breaker, breaking
 from crash_promises import Expected, Facts, clean
 
 from spoolcalc import Attempt, Claim, Lease, Outcome, Spool, State, Worker
+from spoolcalc.batch import Batch
 from spoolcalc.document import with_attempt, with_outcome
 from spoolcalc.execute import execute
 from spoolcalc.ids import new_id
@@ -29,6 +30,8 @@ from spoolcalc.transitions import record
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
+
+    from spoolcalc import Job
 
     Tell = Callable[[str], object]
 
@@ -302,6 +305,48 @@ class FinishFailed(FinishCompleted):
         failure = execute("div", ["1", "0"]).error or ""
         self.submit(root, *self.job, expected=Expected("failed", failure))
         return Facts(self.jobs, charged=True)
+
+
+class FinishTogether(Scenario):
+    """A worker records a batch of outcomes, one of which is a failure; another one is there."""
+
+    minimum = 30
+    batch: Batch
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        failure = execute("div", ["1", "0"]).error or ""
+        self.submit(root)
+        self.submit(root, "div", "1", "0", expected=Expected("failed", failure))
+        self.submit(root, "add", "1", "2", expected=Expected("completed", "3"))
+        return Facts(self.jobs, charged=True)
+
+    def arrange(self, root: str) -> None:
+        super().arrange(root)
+        self.register(claims=3)
+
+    def act(self, tell: Tell) -> None:
+        self.batch = Batch(self.spool, lambda job, *_: tell(f"finished {job.id}"), self.discarded)
+        for claim in self.claims:
+            self.batch.add(claim, execute(claim.job.operation, claim.job.operands), 0.0)
+        self.batch.flush()
+
+    def discarded(self, job: Job) -> None:
+        """Hear that a job was given to another."""
+        raise AssertionError(f"nobody else was there, and {job.id} was taken away")
+
+    def again(self, tell: Tell) -> None:
+        assert len(self.batch) == 1, "one was refused, and others wait for it"
+        self.batch.flush()
+
+
+class FinishTogetherFirst(FinishTogether):
+    """The same where no job was finished before, so that directories have to be made."""
+
+    minimum = 36
+
+    def bystanders(self, root: str) -> None:
+        Spool(root, create=True)
 
 
 class GiveBack(FinishBesideAnother):
@@ -646,6 +691,8 @@ SCENARIOS: dict[str, type[Scenario]] = {
     "finish completed": FinishCompleted,
     "finish beside another": FinishBesideAnother,
     "finish failed": FinishFailed,
+    "finish together": FinishTogether,
+    "finish together first": FinishTogetherFirst,
     "give back": GiveBack,
     "leave with jobs": LeaveWithJobs,
     "fetch": Fetch,
