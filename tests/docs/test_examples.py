@@ -23,8 +23,10 @@ from spoolcalc.document import decode
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
 #: Block kinds that are shown and not run: a diagram, a tree, the body of another block, and the
-#: commands that install things, which have tests of their own.
+#: commands that install things, which have tests of their own;
 SHOWN = {"", "text", "install", "toml"}
+#: and those of the tutorial, which test_tutorial holds against the example, and runs.
+TUTORIAL = {"py", "shell-session"}
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 MS = re.compile(r"\d+\.\d ms")
@@ -66,6 +68,40 @@ def matches(said: str, written: str) -> bool:
     return re.fullmatch(pattern, general(said), re.DOTALL) is not None
 
 
+def converse(dialogues: list[str], work: Path, environment: dict[str, str]) -> None:
+    """Type all dialogues into one shell, and hold each answer against what is written."""
+    turns = [turn for text in dialogues for turn in dialogue(text)]
+    script = "rc=0\n" + "".join(
+        f"printf '{MARK}'; (exit $rc)\n{typed}\nrc=$?\n" for typed, _ in turns
+    )
+    shell = subprocess.run(
+        ["bash"],
+        input=script,
+        cwd=work,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    said = shell.stdout.split(MARK)[1:]
+    assert len(said) == len(turns)
+    for (typed, written), answered in zip(turns, said, strict=True):
+        assert matches(answered, written), f"$ {typed}\n{answered}\ninstead of\n{written}"
+
+
+def copy_of_the_project(target: Path) -> None:
+    """Copy what git knows, as a clone would have it."""
+    files = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    for name in filter(None, files):
+        file = target / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes((ROOT / name).read_bytes())
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     """Make an empty directory and an environment with ``spool`` and ``python3`` on the path."""
@@ -93,26 +129,7 @@ def place(tmp_path: Path) -> tuple[Path, dict[str, str]]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_dialogues_of_a_page(page: Path, place: tuple[Path, dict[str, str]]) -> None:
     """Each command answers as the page says."""
-    turns = [turn for kind, text in blocks(page) if kind == "console" for turn in dialogue(text)]
-    work, environment = place
-    script = "rc=0\n" + "".join(
-        f"printf '{MARK}'; (exit $rc)\n{typed}\nrc=$?\n" for typed, _ in turns
-    )
-    shell = subprocess.run(
-        ["bash"],
-        input=script,
-        cwd=work,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    said = shell.stdout.split(MARK)[1:]
-    assert len(said) == len(turns)
-    for (typed, written), answered in zip(turns, said, strict=True):
-        assert matches(answered, written), f"$ {typed}\n{answered}\ninstead of\n{written}"
+    converse([text for kind, text in blocks(page) if kind == "console"], *place)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -140,7 +157,7 @@ def test_the_other_blocks_of_a_page(page: Path, place: tuple[Path, dict[str, str
                     ["sh", "-c", command], cwd=work, env=environment, check=True, timeout=60
                 )
         else:
-            assert kind in SHOWN | {"console"}, f"nothing runs a block of kind {kind!r}"
+            assert kind in SHOWN | TUTORIAL | {"console"}, f"nothing runs a block of kind {kind!r}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -161,13 +178,7 @@ def test_the_readme_s_commands_are_the_ones_that_are_tested() -> None:
 def test_the_readme_s_first_command_prints_35(tmp_path: Path) -> None:
     """In a fresh copy, with nothing but python3."""
     setup = next(text.strip() for kind, text in blocks(ROOT / "README.md") if kind == "install")
-    files = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    for name in filter(None, files):
-        target = tmp_path / "copy" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((ROOT / name).read_bytes())
+    copy_of_the_project(tmp_path / "copy")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     said = subprocess.run(
         ["sh", "-c", setup],
