@@ -137,6 +137,7 @@ _WHAT_TO_DO = {
     errno.EACCES: "Permission was denied. Check who owns the path and its mode (ls -ld).",
     errno.EPERM: "The operation is not permitted. Check who owns the path and its mode (ls -ld).",
     errno.EIO: "The device reports an input/output error. Look at the kernel's log (dmesg).",
+    errno.EAGAIN: "Another process keeps it locked. Try again, or see who does (fuser -v PATH).",
     errno.EMFILE: "This process has too many open files (ulimit -n).",
     errno.ENFILE: "The system has too many open files.",
     errno.ENAMETOOLONG: "The path is too long for the file system.",

@@ -243,11 +243,19 @@ def ring(path: str, mode: int) -> None:
 
 
 def _make(path: str, mode: int) -> bool:
-    """Make a directory; False if it was there.
+    """Make a directory, and the one it is in if that is missing; False if it was there.
 
     Its name is on disk as soon as the directory itself is synced, which whoever publishes in it
     does: a journal holds both in order, and where there is none, Linux syncs the parent too.
     """
+    try:
+        return _make_one(path, mode)
+    except FileNotFoundError:  # a spool that was made by a version without such a directory
+        _make_one(os.path.dirname(path), mode)
+        return _make_one(path, mode)
+
+
+def _make_one(path: str, mode: int) -> bool:
     try:
         os.mkdir(path, mode)
     except FileExistsError:

@@ -1,11 +1,14 @@
 """Every path and name in a spool.  Computes only; touches nothing.
 
-    SPOOL/format.json  tmp/  pending/<priority>-<bucket>/<id>.json  wip/<worker>/<id>.json
+    SPOOL/format.json  tmp/  blocked/<bucket>/<id>.json  delayed/<due bucket>/<id>.json
+          pending/<priority>-<bucket>/<id>.json  wip/<worker>/<id>.json
           completed/<bucket>/  failed/<bucket>/  retrieved/<bucket>/<id>.json
-          corrupt/  workers/<worker>.lock  bell  done
+          corrupt/  workers/<worker>.lock  bell  done  paused  keys/<hash>.json
+          waits/<id>/  waited/<id>/  output/<bucket>/  inbox/<name>.json  locks/
 
-``docs/format.md`` is the contract.  Two names carry a fact:
+``docs/format.md`` is the contract.  Three names carry a fact:
 
+- a worker named ``…-hand`` is somebody who takes a job in hand for a moment, and runs none;
 - ``wip/<worker>+<victim>`` belongs to the sweeper ``<worker>``, which is giving up ``<victim>``;
 - ``wip/<worker>.returned`` was handed back whole by its own worker: no attempt is charged.
 """
@@ -22,10 +25,15 @@ if TYPE_CHECKING:
     from spoolcalc.job import State
 
 SUFFIX = ".json"
+#: What lies beside a claimed job, after its id: how far it is, and the wish that it be cancelled.
+PROGRESS, CANCEL = ".progress", ".cancel"
 RETURNED = ".returned"
 TAKEN = "+"
+HAND = "-hand"
 DIRECTORIES = (
     "tmp",
+    "blocked",
+    "delayed",
     "pending",
     "wip",
     "completed",
@@ -33,12 +41,18 @@ DIRECTORIES = (
     "retrieved",
     "corrupt",
     "workers",
+    "waits",
+    "waited",
+    "keys",
+    "locks",
+    "inbox",
+    "output",
 )
 #: Everything that a spool's top directory holds.
-NAMES = frozenset({*DIRECTORIES, "format.json", "bell", "done"})
+NAMES = frozenset({*DIRECTORIES, "format.json", "bell", "done", "paused"})
 
 #: A host's name, made safe, a process id and eight random digits.
-_WORKER = re.compile(r"[A-Za-z0-9-]{1,60}\.[0-9]{1,10}\.[0-9a-f]{8}")
+_WORKER = re.compile(rf"[A-Za-z0-9-]{{1,60}}\.[0-9]{{1,10}}\.[0-9a-f]{{8}}(?:{HAND})?")
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -50,14 +64,23 @@ class Layout:
 
     __slots__ = (
         "bell",
+        "blocked",
         "corrupt",
+        "delayed",
         "directory_mode",
         "done",
         "file_mode",
         "format",
+        "inbox",
+        "keys",
+        "locks",
+        "output",
+        "paused",
         "pending",
         "root",
         "tmp",
+        "waited",
+        "waits",
         "wip",
         "workers",
     )
@@ -66,10 +89,19 @@ class Layout:
         self.root = root = os.path.abspath(root)
         self.format = f"{root}/format.json"
         self.tmp = f"{root}/tmp"
+        self.blocked = f"{root}/blocked"
+        self.delayed = f"{root}/delayed"
         self.pending = f"{root}/pending"
         self.wip = f"{root}/wip"
         self.corrupt = f"{root}/corrupt"
         self.workers = f"{root}/workers"
+        self.waits = f"{root}/waits"
+        self.waited = f"{root}/waited"
+        self.keys = f"{root}/keys"
+        self.locks = f"{root}/locks"
+        self.inbox = f"{root}/inbox"
+        self.output = f"{root}/output"
+        self.paused = f"{root}/paused"
         self.bell = f"{root}/bell"
         self.done = f"{root}/done"
         self.file_mode = 0o660 if shared else 0o600
@@ -82,6 +114,21 @@ class Layout:
     def pending_bucket(self, priority: int, job_id: str) -> str:
         """Return the directory in which a runnable job lies."""
         return f"{self.pending}/{priority}-{bucket_of(job_id)}"
+
+    def blocked_bucket(self, job_id: str) -> str:
+        """Return the directory in which a job lies that waits for others."""
+        return f"{self.blocked}/{bucket_of(job_id)}"
+
+    def delayed_bucket(self, due: float) -> str:
+        """Return the directory of jobs that may not run before ``due`` (seconds since the epoch).
+
+        It is named like the bucket of an id that was made at that time.
+        """
+        return f"{self.delayed}/{int(due * 1000) >> 16:08x}"
+
+    def output_of(self, job_id: str, attempt: int, worker: str, stream: str) -> str:
+        """Return where ``stream`` (stdout or stderr) of an attempt, counted from 1, is kept."""
+        return f"{self.output}/{bucket_of(job_id)}/{job_id}.{attempt}.{worker}.{stream}"
 
     def finished_bucket(self, state: State, job_id: str) -> str:
         """Return the directory in which a job with an outcome lies."""
@@ -109,10 +156,20 @@ def file_name(job_id: str) -> str:
     return job_id + SUFFIX
 
 
+def beside(name: str) -> bool:
+    """Tell whether ``name`` in a worker's directory tells of a job and is none."""
+    return name.endswith((PROGRESS, CANCEL)) and is_id(name.rpartition(".")[0])
+
+
 def id_of(name: str) -> str | None:
     """Return the id of a document's name, or None if it is not one."""
     job_id = name[:LENGTH]
     return job_id if name[LENGTH:] == SUFFIX and is_id(job_id) else None
+
+
+def due_from(bucket: str) -> float:
+    """Return when the first job of a bucket in ``delayed/`` may be due, in seconds."""
+    return (int(bucket, 16) << 16) / 1000
 
 
 def is_pending_bucket(name: str) -> bool:
@@ -128,6 +185,11 @@ def is_bucket(name: str) -> bool:
 def is_worker(name: str) -> bool:
     """Tell whether ``name`` is one that a worker may have."""
     return _WORKER.fullmatch(name) is not None
+
+
+def is_hand(worker: str) -> bool:
+    """Tell whether a worker runs no jobs, so that its death is charged to none."""
+    return worker.endswith(HAND)
 
 
 def owner_of(directory: str) -> str | None:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from spoolcalc import files, host, reading
 from spoolcalc.errors import NoSpool, StorageFailure
 from spoolcalc.job import timestamp
-from spoolcalc.layout import RETURNED
+from spoolcalc.layout import HAND, RETURNED
 from spoolcalc.locks import try_lock
 
 TYPE_CHECKING = False
@@ -50,13 +50,17 @@ class Lease:
         self.seconds = seconds
 
     @classmethod
-    def take(cls, layout: Layout, seconds: float = DEFAULT_LEASE) -> Lease:
-        """Register a new worker; raises :class:`~spoolcalc.errors.StorageFailure`."""
+    def take(cls, layout: Layout, seconds: float = DEFAULT_LEASE, *, hand: bool = False) -> Lease:
+        """Register a new worker; raises :class:`~spoolcalc.errors.StorageFailure`.
+
+        A ``hand`` takes jobs to do something to them, and runs none: when it dies, what it held
+        goes back and no attempt is charged.
+        """
         if reading.status(layout.tmp) is None:
             raise NoSpool(f"{layout.tmp} is gone", "Somebody moved or removed the spool.")
         lock = None
         while lock is None:  # a sweeper may take a file that is made and not yet locked
-            worker = f"{host.safe_name()}.{os.getpid()}.{os.urandom(4).hex()}"
+            worker = f"{host.safe_name()}.{os.getpid()}.{os.urandom(4).hex()}{HAND * hand}"
             staged = layout.temporary(worker, "lock")
             lock = try_lock(staged, layout.file_mode)
         identity = {

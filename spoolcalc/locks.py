@@ -2,24 +2,68 @@
 
 The kernel drops a lock at the instant the process that took it dies, however it dies.  A lock is
 taken on a file that stays where it is; two locks of one file in one process exclude each other too.
+
+:func:`try_lock` is for what is held for long, and answers at once.  :func:`exclusive` waits, and is
+for a few steps that only one may be at.  Not promised: that hosts which share a file system exclude
+each other, where that file system keeps ``flock`` to each host.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+from contextlib import contextmanager
+
 import filelock
 
+from spoolcalc import files, reading
 from spoolcalc.errors import StorageFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spoolcalc.layout import Layout
 
 #: A lock that is held.
 Lock = filelock.BaseFileLock
 
+#: How long (seconds) somebody waits for others to be done with what takes them milliseconds.
+PATIENCE = 20.0
+#: Seconds from one try to the next.
+_AGAIN = 0.002
+
 
 def try_lock(path: str, mode: int = 0o600) -> Lock | None:
     """Take a lock, made if it is missing; None if another process has it."""
+    return _acquire(path, mode, 0)
+
+
+@contextmanager
+def exclusive(layout: Layout, name: str) -> Iterator[None]:
+    """Be the only one in a ``with`` block of that name, on this spool; waits for the others.
+
+    Killed within it: the lock is free at once, and the next one must be able to go on from there.
+    Raises :class:`~spoolcalc.errors.StorageFailure` when another one holds it for ``PATIENCE``.
+    """
+    path = f"{layout.locks}/{name}"
+    if reading.status(layout.locks) is None:
+        files.make_directory(layout.locks, layout.directory_mode)
+    lock = _acquire(path, layout.file_mode, PATIENCE)
+    if lock is None:
+        raise StorageFailure("lock", path, OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(path: str, mode: int, seconds: float) -> Lock | None:
     lock = filelock.FileLock(
         path,
         mode=mode,
-        timeout=0,
+        timeout=seconds,
+        poll_interval=_AGAIN,
         thread_local=False,
         fallback_to_soft=False,
         preserve_lock_file=True,

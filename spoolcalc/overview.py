@@ -7,7 +7,7 @@ import time
 from spoolcalc import liveness, lookup, reading
 from spoolcalc.ids import seconds_of
 from spoolcalc.job import State
-from spoolcalc.layout import id_of, is_pending_bucket
+from spoolcalc.layout import id_of, is_hand, is_pending_bucket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _workers(layout: Layout) -> list[WorkerView]:
             jobs.setdefault(worker, []).append(job)
     views = []
     for worker in liveness.workers(layout):
-        if liveness.alive(layout, worker):
+        if not is_hand(worker) and liveness.alive(layout, worker):
             told = liveness.read_identity(layout, worker)
             host, pid = str(told.get("host", "?")), int(told.get("pid", 0))
             started = str(told.get("started", "?"))

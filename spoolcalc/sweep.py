@@ -16,7 +16,7 @@ from spoolcalc import files, liveness, reading
 from spoolcalc.document import crashes
 from spoolcalc.errors import NewerFormat, StorageFailure
 from spoolcalc.job import DEFAULT_PRIORITY, Attempt, State, timestamp
-from spoolcalc.layout import RETURNED, TAKEN, id_of, is_bucket, owner_of, victim_of
+from spoolcalc.layout import RETURNED, TAKEN, id_of, is_bucket, is_hand, owner_of, victim_of
 from spoolcalc.transitions import charge, forget, load, put_back, quarantine, settle
 
 TYPE_CHECKING = False
@@ -131,8 +131,11 @@ def _recover(layout: Layout, mine: Lease, path: str, reason: str | None, swept: 
     """Hand on each job in a directory that no worker works in any more.
 
     ``reason`` is why its worker was given up; without one the jobs were returned, so that nobody is
-    charged.  Several sweepers may be at one returned directory: each job goes by one rename.
+    charged, and neither is anybody if a hand had them, which ran none.  Several sweepers may be at
+    one returned directory: each job goes by one rename.
     """
+    if is_hand(victim_of(os.path.basename(path))):
+        reason = None
     for name in reading.names(path) or ():
         _hand_on(layout, mine, f"{path}/{name}", reason, swept)
     files.remove_directory(path)

@@ -500,6 +500,19 @@ class SweepReturned(SweepByWorker):
         return Facts(self.jobs)
 
 
+class SweepHand(SweepByWorker):
+    """Who had taken jobs only to do something to them died, which is held against none of them."""
+
+    minimum = 28
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        self.submit(root)
+        self.submit(root, "add", "1", "2", expected=Expected("completed", "3"))
+        die(root, lambda spool, _: claim_all(spool, Lease.take(spool.layout, hand=True)))
+        return Facts(self.jobs)
+
+
 class SweepHalfSwept(SweepByWorker):
     """A sweeper died right after it had taken what a dead worker held."""
 
@@ -703,6 +716,7 @@ SCENARIOS: dict[str, type[Scenario]] = {
     "sweep recorded": SweepRecorded,
     "sweep poison": SweepPoison,
     "sweep returned": SweepReturned,
+    "sweep hand": SweepHand,
     "sweep half swept": SweepHalfSwept,
     "sweep half charged": SweepHalfCharged,
     "sweep debris": SweepDebris,

@@ -23,9 +23,11 @@ from spoolcalc import (
     SpoolUnusable,
     StorageFailure,
     UsageError,
+    files,
 )
 from spoolcalc.access import default_path, make_shared, open_spool
 from spoolcalc.layout import DIRECTORIES
+from spoolcalc.locks import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +38,10 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be some
 #: Users that are in no table; ANN and BOB are in GROUP, EVE is not.
 ANN, BOB, EVE = 40001, 40002, 40003
 GROUP = 40100
+#: What a spool of the first version had.
+FIRST_DIRECTORIES = frozenset(
+    ["tmp", "pending", "wip", "completed", "failed", "retrieved", "corrupt", "workers"]
+)
 #: Becomes the user of its first argument and runs the second, a program.  All that is imported is
 #: imported before, for that user may not be allowed to read this interpreter's own files.
 AS_USER = """
@@ -180,6 +186,30 @@ def test_a_spool_half_made_is_made_whole(tmp_path: Path) -> None:
             open_spool(str(path))
         with life(Spool(path, create=True)):
             assert modes(path) == ({0o700}, {0o600})
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["private", "shared"])
+def test_a_spool_of_an_earlier_version_gets_what_it_lacks(
+    shared: bool, tmp_path: Path, umask: Callable[[int], None]
+) -> None:
+    """It had fewer directories; one is made when it is needed, and as open as the others."""
+    umask(0o077)
+    path = tmp_path / "spool"
+    layout = (
+        make_shared(str(path), str(os.getegid())) if shared else open_spool(str(path), create=True)
+    )
+    for name in set(DIRECTORIES) - FIRST_DIRECTORIES:
+        (path / name).rmdir()
+    spool = Spool(path)
+    with life(spool):
+        assert spool.overview().counts == spool.counts()
+        spool.clean()
+    with exclusive(layout, "test"):
+        assert mode(layout.locks) == layout.directory_mode
+    Path(f"{layout.tmp}/one").touch()
+    bucket = layout.delayed_bucket(0.0)
+    assert files.move_into(f"{layout.tmp}/one", bucket, "one", layout.directory_mode)
+    assert {mode(layout.delayed), mode(bucket)} == {layout.directory_mode}
 
 
 def test_an_empty_directory_of_mine_will_do(tmp_path: Path) -> None:

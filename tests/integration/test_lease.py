@@ -238,3 +238,48 @@ def test_a_worker_that_cannot_register_leaves_nothing(
     with pytest.raises(StorageFailure, match="No space left"):
         Lease.take(spool.layout)
     assert os.listdir(spool.layout.tmp) == os.listdir(spool.layout.workers) == []
+
+
+def test_a_hand_s_death_is_charged_to_nobody(spool: Spool) -> None:
+    """Who takes a job only to do something to it has not run it."""
+    taken = Lease.take(spool.layout, hand=True)
+    claim = claimed_by(spool, taken)
+    assert spool.overview().workers == []
+    taken._lock.release()
+    assert spool.sweep().put_back == [claim.job.id]
+    assert spool.find(claim.job.id).attempts == ()
+    assert os.listdir(spool.layout.workers) == os.listdir(spool.layout.wip) == []
+
+
+def test_a_hand_s_job_is_uncharged_though_its_sweeper_died(spool: Spool) -> None:
+    """Whose job it was counts, and not who was about to give it on."""
+    taken = Lease.take(spool.layout, hand=True)
+    claim = claimed_by(spool, taken)
+    sweeper = Lease.take(spool.layout)
+    os.rename(
+        spool.layout.wip_of(taken.worker),
+        spool.layout.wip_of(f"{sweeper.worker}+{taken.worker}"),
+    )
+    taken._lock.release()
+    sweeper._lock.release()
+    assert spool.sweep().put_back == [claim.job.id]
+    assert spool.find(claim.job.id).attempts == ()
+
+
+def test_a_proof_says_whether_the_worker_ran_here(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes of another host, or of before the last boot, need not be looked for."""
+    monkeypatch.setattr(host, "_local", {spool.path: True})
+    for boot, here in ((host.boot(), True), ("elsewhere", False)):
+        taken = Lease.take(spool.layout)
+        from_another_boot(spool, taken, boot=boot)
+        taken._lock.release()
+        proof = given_up(spool.layout, taken.worker, time.time())
+        assert proof is not None
+        assert proof.here is here
+        proof.close()
+    os.unlink(spool.layout.lock_of(taken.worker))
+    proof = given_up(spool.layout, taken.worker, time.time())
+    assert proof is not None
+    assert proof.here, "not known where it ran"
