@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).with_name("cli.md")
-COMMANDS = ("", "submit", "status", "fetch", "work", "operations", "clean", "init")
+COMMANDS = ("", "submit", "status", "wait", "fetch", "work", "operations", "clean", "init")
 
 HEAD = """\
 # The command line
@@ -31,11 +31,18 @@ One table for every command:
 | 2 | usage: the request is wrong, and nothing was written |
 | 3 | no such job |
 | 4 | not finished, yet or within the time |
+| 5 | the job was cancelled |
 | 7 | the spool cannot be used (missing, permission, disk full, newer format), or stdout cannot |
 | 70 | a bug of ours; the message says how to report it |
 | 130 | interrupted |
 
 For several ids it is the highest. Treat an unknown code as a failure.
+
+## Ids from stdin
+
+Where a command takes ids, `-` stands for those on stdin: the first field of each line, so that
+`spool status --state failed | spool wait -` works, and so does the list that `submit --from`
+prints.
 
 ## The fields of a job
 

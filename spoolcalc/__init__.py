@@ -35,6 +35,9 @@ if TYPE_CHECKING:
         CorruptDocument as CorruptDocument,
     )
     from spoolcalc.errors import (
+        JobCancelled as JobCancelled,
+    )
+    from spoolcalc.errors import (
         JobFailed as JobFailed,
     )
     from spoolcalc.errors import (
@@ -106,6 +109,7 @@ _HOME = {
         "BadJobId",
         "BadOperands",
         "CorruptDocument",
+        "JobCancelled",
         "JobFailed",
         "NewerFormat",
         "NoSpool",

@@ -6,6 +6,7 @@
     │   ├── BadOperands
     │   └── BadJobId
     ├── JobFailed                    (1)
+    │   └── JobCancelled             (5)
     ├── NoSuchJob                    (3)
     ├── NotFinished                  (4)
     └── SpoolUnusable                (7)  the spool, or where the answer goes, cannot be used
@@ -27,6 +28,7 @@ FAILED = 1
 USAGE = 2
 NO_SUCH_JOB = 3
 NOT_FINISHED = 4
+CANCELLED = 5
 UNUSABLE = 7
 BUG = 70
 INTERRUPTED = 130
@@ -71,6 +73,12 @@ class JobFailed(SpoolError):
     """The job ran, and its outcome is an error."""
 
     exit_code = FAILED
+
+
+class JobCancelled(JobFailed):
+    """The job was cancelled."""
+
+    exit_code = CANCELLED
 
 
 class NoSuchJob(SpoolError):

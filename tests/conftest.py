@@ -189,9 +189,9 @@ class Jobs:
         """Make a job that has a result."""
         return self._finished(Outcome.completed(result, exact=True))
 
-    def failed(self, error: str = "division by zero") -> str:
+    def failed(self, error: str = "division by zero", *, reason: str = "error") -> str:
         """Make a job that has failed."""
-        return self._finished(Outcome.failed(error))
+        return self._finished(Outcome.failed(error, reason=reason))
 
     def retrieved(self, result: str = "35") -> str:
         """Make a job that was fetched."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from spoolcalc.boundary import guard
 from spoolcalc.cli.app import app
 from spoolcalc.cli.catalogue import operations
-from spoolcalc.cli.reading import fetch, status
+from spoolcalc.cli.reading import fetch, status, wait
 from spoolcalc.cli.submitting import submit
 from spoolcalc.cli.upkeep import clean, init
 from spoolcalc.cli.working import work
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 app.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})(
     submit
 )
-for _command in (status, fetch, work, operations, clean, init):
+for _command in (status, wait, fetch, work, operations, clean, init):
     app.command()(_command)
 
 

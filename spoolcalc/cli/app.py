@@ -17,7 +17,7 @@ app = typer.Typer(
     name="spool",
     help="A job queue that needs no server, no broker and no database, only a directory.",
     epilog="Exit codes: 0 ok, 1 the job failed, 2 usage, 3 no such job, 4 not finished, "
-    "7 the spool cannot be used, 70 a bug of ours, 130 interrupted. "
+    "5 cancelled, 7 the spool cannot be used, 70 a bug of ours, 130 interrupted. "
     "Treat an unknown code as a failure.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -54,9 +54,20 @@ TimeoutOption = Annotated[
     ),
 ]
 Ids = Annotated[
-    list[str], typer.Argument(metavar="ID...", autocompletion=offer_ids, show_default=False)
+    list[str],
+    typer.Argument(
+        metavar="ID...",
+        help="- reads them from stdin, one a line.",
+        autocompletion=offer_ids,
+        show_default=False,
+    ),
 ]
 IdsOrNone = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID...]", autocompletion=offer_ids, show_default=False),
+    typer.Argument(
+        metavar="[ID...]",
+        help="- reads them from stdin, one a line.",
+        autocompletion=offer_ids,
+        show_default=False,
+    ),
 ]

@@ -1,4 +1,4 @@
-"""``spool status`` and ``spool fetch``."""
+"""``spool status``, ``spool wait`` and ``spool fetch``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from spoolcalc.cli.app import finish
 from spoolcalc.cli.options import Ids, IdsOrNone, JsonOption, SpoolOption, TimeoutOption, WaitOption
-from spoolcalc.commands import fetching, showing
+from spoolcalc.commands import fetching, showing, waiting
 from spoolcalc.errors import UsageError
 from spoolcalc.job import State
 
@@ -31,6 +31,23 @@ def status(
         if state is not None:
             return showing.listing(path, state, as_json=as_json)
         return showing.overview(path, as_json=as_json)
+
+    finish(context, spool, action)
+
+
+def wait(
+    context: typer.Context,
+    ids: Ids,
+    *,
+    first: Annotated[bool, typer.Option("--any", help="Wait for the first of them alone.")] = False,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+    spool: SpoolOption = None,
+) -> None:
+    """Wait until jobs have ended, and print each one's id and state as it ends."""
+
+    def action(path: str) -> int:
+        return waiting.wait(path, ids, first=first, timeout=timeout, as_json=as_json)
 
     finish(context, spool, action)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 
 from spoolcalc import output
-from spoolcalc.commands.several import each
-from spoolcalc.errors import FAILED, OK, NotFinished, plain
-from spoolcalc.job import State
+from spoolcalc.commands.several import code_of, each, ids_from
+from spoolcalc.errors import OK, plain
 from spoolcalc.render import jobs
 from spoolcalc.spool import Spool
 
@@ -17,13 +16,10 @@ if TYPE_CHECKING:
 
     from spoolcalc.job import Job
 
-#: How often (seconds) a waiting fetch looks although no bell rang.
-POLL = 1.0
-
 
 def fetch(
     path: str,
-    ids: Sequence[str],
+    words: Sequence[str],
     *,
     wait: bool = False,
     timeout: float | None = None,
@@ -37,16 +33,18 @@ def fetch(
 
     def serve(job_id: str) -> int:
         if wait:
-            _wait(spool, job_id, until)
+            from spoolcalc.commands.waiting import until_finished
+
+            until_finished(spool, job_id, until)
         deliver = found.append if as_json else _print_result
         job = spool.fetch(job_id, deliver, keep=keep or as_json)
         if job.result is not None:
             return OK
         if not as_json:
             output.tell(f"spool: job {job_id} failed: {plain(job.error or '')}")
-        return FAILED
+        return code_of(job)
 
-    code = each(ids, serve)
+    code = each(ids_from(words), serve)
     if as_json:
         output.answer(jobs.all_json(found))
         if not keep:
@@ -62,26 +60,3 @@ def _print_result(job: Job) -> None:
 def _mark(spool: Spool, job_id: str) -> int:
     spool.fetch(job_id)
     return OK
-
-
-def _wait(spool: Spool, job_id: str, until: float | None) -> None:
-    """Return when the job is finished; raise NotFinished when the time is up."""
-    if spool.find(job_id).state.finished:
-        return
-    from spoolcalc.bell import Bell
-
-    with Bell(spool.layout.done) as bell:
-        while not (job := spool.find(job_id)).state.finished:
-            rest = POLL if until is None else min(POLL, until - time.monotonic())
-            if rest <= 0:
-                raise NotFinished(
-                    f"not finished in time: job {job_id} is {job.state}",
-                    _hint(spool, job),
-                )
-            bell.wait(rest)
-
-
-def _hint(spool: Spool, job: Job) -> str:
-    if job.state is State.PENDING and not spool.overview().workers:
-        return "No worker is alive: start one with `spool work`."
-    return ""

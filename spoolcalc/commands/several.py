@@ -1,4 +1,4 @@
-"""Serving several jobs, one after the other.
+"""Serving several jobs: which ones, one after the other, and the exit code of them all.
 
 An error of one does not stop the others, and the exit code is the highest.
 """
@@ -6,11 +6,26 @@ An error of one does not stop the others, and the exit code is the highest.
 from __future__ import annotations
 
 from spoolcalc import output
-from spoolcalc.errors import OK, SpoolError
+from spoolcalc.errors import CANCELLED, FAILED, OK, SpoolError, UsageError
+from spoolcalc.job import State
+from spoolcalc.render import jobs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from spoolcalc.job import Job
+
+
+def ids_from(words: Sequence[str]) -> Sequence[str]:
+    """Return the ids that ``words`` name; ``-`` stands for those on stdin, one a line.
+
+    Of a line the first field counts, so that ``status`` and ``wait`` can be piped in.
+    """
+    if "-" not in words:
+        return words
+    lines = _lines_of_stdin()
+    return [i for word in words for i in (lines if word == "-" else (word,))]
 
 
 def each(ids: Sequence[str], serve: Callable[[str], int]) -> int:
@@ -26,3 +41,32 @@ def each(ids: Sequence[str], serve: Callable[[str], int]) -> int:
             code = error.exit_code
         worst = max(worst, code)
     return worst
+
+
+def code_of(job: Job) -> int:
+    """Return the exit code that tells how a finished job ended."""
+    outcome = job.outcome
+    if outcome is None or outcome.state is State.COMPLETED:
+        return OK
+    return CANCELLED if outcome.reason == "cancelled" else FAILED
+
+
+def answer_json(found: Iterable[Job]) -> None:
+    """Print what ``jobs.all_json`` would, a job at a time, as it comes."""
+    opening, closing = jobs.all_json([]).split("[]")
+    output.answer(opening + "[")
+    for number, job in enumerate(found):
+        output.answer((", " if number else "") + jobs.as_item(job))
+    output.answer("]" + closing)
+
+
+def _lines_of_stdin() -> list[str]:
+    import sys
+
+    try:
+        fields = [line.split(maxsplit=1) for line in sys.stdin.buffer]
+        return [words[0].decode("ascii") for words in fields if words]
+    except UnicodeDecodeError as error:
+        raise UsageError("what stands on stdin are no job ids") from error
+    except (OSError, AttributeError) as error:  # a directory; not open
+        raise UsageError(f"cannot read job ids from stdin: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from spoolcalc import output
-from spoolcalc.commands.several import each
+from spoolcalc.commands.several import answer_json, each, ids_from
 from spoolcalc.errors import OK
 from spoolcalc.render import jobs
 from spoolcalc.render import overview as views
@@ -14,7 +14,7 @@ from spoolcalc.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from spoolcalc.job import Job, State
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TABLE = 200
 
 
-def status(path: str, ids: Sequence[str], *, as_json: bool = False) -> int:
+def status(path: str, words: Sequence[str], *, as_json: bool = False) -> int:
     """Print what is known of each job."""
     spool = Spool(path)
     found: list[Job] = []
@@ -36,7 +36,7 @@ def status(path: str, ids: Sequence[str], *, as_json: bool = False) -> int:
             output.answer(shape(job))
         return OK
 
-    code = each(ids, serve)
+    code = each(ids_from(words), serve)
     if as_json:
         output.answer(jobs.all_json(found))
     return code
@@ -61,7 +61,7 @@ def listing(path: str, state: State, *, as_json: bool = False) -> int:
     """Print the jobs in a state; however many there are, few are in memory at once."""
     listed = Spool(path).list(state)
     if as_json:
-        _print_all_json(listed)
+        answer_json(listed)
     elif output.on_terminal():
         first = list(itertools.islice(listed, TABLE + 1))
         output.answer(jobs.as_table(first[:TABLE], state.value, output.width()))
@@ -73,12 +73,3 @@ def listing(path: str, state: State, *, as_json: bool = False) -> int:
         for job in listed:
             output.answer(jobs.as_line(job))
     return OK
-
-
-def _print_all_json(listed: Iterable[Job]) -> None:
-    """Print what all_json() would, a job at a time."""
-    opening, closing = jobs.all_json([]).split("[]")
-    output.answer(opening + "[")
-    for number, job in enumerate(listed):
-        output.answer((", " if number else "") + jobs.as_item(job))
-    output.answer("]" + closing)

@@ -30,6 +30,7 @@ TABLE = {
     "USAGE": 2,
     "NO_SUCH_JOB": 3,
     "NOT_FINISHED": 4,
+    "CANCELLED": 5,
     "UNUSABLE": 7,
     "BUG": 70,
     "INTERRUPTED": 130,
@@ -41,6 +42,7 @@ SITUATIONS = {
         "fetch @completed",
         "fetch @retrieved --keep",
         "status",
+        "wait @completed @retrieved",
         "status @pending @failed",
         "status --state wip",
         "work --once",
@@ -51,7 +53,7 @@ SITUATIONS = {
         "fetch --help",
         "--version",
     ],
-    "FAILED": ["fetch @failed", "fetch --wait @failed --json"],
+    "FAILED": ["fetch @failed", "fetch --wait @failed --json", "wait @failed @completed"],
     "USAGE": [
         "",
         "frobnicate",
@@ -65,6 +67,8 @@ SITUATIONS = {
         "fetch nonsense",
         "fetch --frobnicate @completed",
         "status nonsense",
+        "wait",
+        "wait nonsense",
         "status --state done",
         "work --max-jobs none",
         "work --once --lease 1ms",
@@ -72,8 +76,18 @@ SITUATIONS = {
         "init --group no-such-group-here",
         "--frobnicate",
     ],
-    "NO_SUCH_JOB": [f"fetch {UNKNOWN}", f"status {UNKNOWN}", f"fetch --wait {UNKNOWN}"],
-    "NOT_FINISHED": ["fetch @pending", "fetch --wait --timeout 1ms @pending"],
+    "NO_SUCH_JOB": [
+        f"fetch {UNKNOWN}",
+        f"status {UNKNOWN}",
+        f"fetch --wait {UNKNOWN}",
+        f"wait {UNKNOWN}",
+    ],
+    "NOT_FINISHED": [
+        "fetch @pending",
+        "fetch --wait --timeout 1ms @pending",
+        "wait --timeout 0 @pending @failed",
+    ],
+    "CANCELLED": ["fetch @cancelled", "wait @cancelled", "wait @completed @failed @cancelled"],
     "UNUSABLE": [
         "--spool /dev/null submit add 1 2",
         "--spool /nonexistent status",
@@ -109,6 +123,7 @@ def test_the_table_is_that_of_the_errors() -> None:
         "UnknownOperation": 2,
         "BadOperands": 2,
         "BadJobId": 2,
+        "JobCancelled": 5,
         "JobFailed": 1,
         "NoSuchJob": 3,
         "NotFinished": 4,
@@ -133,9 +148,12 @@ def test_each_situation_has_its_code(name: str, run: Callable[..., Ran], jobs: J
     wrong = {}
     for line in SITUATIONS[name]:
         ids = jobs.of_each_state() if "@" in line else {}
+        if "@cancelled" in line:
+            ids["cancelled"] = jobs.failed("cancelled", reason="cancelled")
         words = [ids[word[1:]] if word.startswith("@") else word for word in line.split()]
         ended = run(*words)
-        silent = not ended.stderr and name != "OK" and "--json" not in words
+        says = name != "OK" and "--json" not in words and "wait" not in words  # it prints the state
+        silent = says and not ended.stderr
         if ended.returncode != TABLE[name] or silent or "Traceback" in ended.stderr:
             wrong[line] = ended
     assert wrong == {}

@@ -10,10 +10,10 @@ import pytest
 import spoolcalc
 
 PUBLIC = """
-    Answer Attempt BadJobId BadOperands Claim Cleaned Context CorruptDocument Job JobFailed Lease
-    NewerFormat NoSpool NoSuchJob NotFinished NotYours Operation OperationFailed Outcome Spool
-    SpoolError SpoolUnusable State StorageFailure Swept UnknownOperation UsageError Worker
-    __version__ operation
+    Answer Attempt BadJobId BadOperands Claim Cleaned Context CorruptDocument Job JobCancelled
+    JobFailed Lease NewerFormat NoSpool NoSuchJob NotFinished NotYours Operation OperationFailed
+    Outcome Spool SpoolError SpoolUnusable State StorageFailure Swept UnknownOperation
+    UsageError Worker __version__ operation
 """
 
 

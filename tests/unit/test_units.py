@@ -1,11 +1,13 @@
-"""Durations as people write and read them."""
+"""Durations, sizes and moments as people write and read them."""
 
 from __future__ import annotations
+
+import time
 
 import pytest
 
 from spoolcalc.errors import UsageError
-from spoolcalc.units import age, seconds
+from spoolcalc.units import age, moment, seconds, size
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,71 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     """With an example of what is one."""
     with pytest.raises(UsageError, match="not a duration"):
         seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", 0),
+        ("512", 512),
+        ("64K", 65_536),
+        ("10M", 10_485_760),
+        ("1.5G", 1_610_612_736),
+        ("2T", 2_199_023_255_552),
+        ("1MiB", 1_048_576),
+    ],
+)
+def test_sizes_are_read(text: str, expected: int) -> None:
+    """A bare number is bytes."""
+    assert size(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "K", "10MB", "1k", "10 M", "1e3", "inf", "\u0661", "9" * 30]
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    """MB too, which some take for a million."""
+    with pytest.raises(UsageError, match="not a size"):
+        size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1970-01-02T00:00Z", 86_400.0),
+        ("1970-01-01T00:00:00.5Z", 0.5),
+        ("1970-01-01 01:00+01:00", 0.0),
+        ("2026-12-01T03:00:00-05:00", 1_796_112_000.0),
+    ],
+)
+def test_moments_are_read(text: str, expected: float) -> None:
+    """With where they are meant."""
+    assert moment(text) == expected
+
+
+@pytest.mark.parametrize("text", ["2026-12-01T03:00", "2026-12-01 03:00:00"])
+def test_a_moment_is_local_unless_it_says_otherwise(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three at night is three at night where it was written."""
+    monkeypatch.setenv("TZ", "XXX-2")
+    time.tzset()
+    try:
+        assert moment(text) == moment("2026-12-01T01:00Z")
+        assert moment("2026-12-01") == moment("2026-11-30T22:00Z")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "tomorrow", "2026-13-01T00:00", "2026-02-30", "20261201T0300", "2026-W01-1", "03:00"],
+)
+def test_what_is_no_moment_is_refused(text: str) -> None:
+    """With an example of what is one."""
+    with pytest.raises(UsageError, match="not a date and time"):
+        moment(text)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,161 @@
+"""``wait``: sleep until jobs have ended, and say of each how, as soon as it has.
+
+The bell wakes at each outcome in the spool.  To look for ten thousand jobs takes some milliseconds,
+and a sleeper that looked at every ring would take that ten thousand times; so looking takes
+at most a tenth of the time, and what ends meanwhile is found together.
+"""
+
+from __future__ import annotations
+
+import time
+
+from spoolcalc import output
+from spoolcalc.bell import Bell
+from spoolcalc.commands.several import answer_json, code_of, ids_from
+from spoolcalc.endings import Endings
+from spoolcalc.errors import FAILED, OK, NotFinished, SpoolError
+from spoolcalc.ids import is_id
+from spoolcalc.job import State
+from spoolcalc.spool import Spool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from spoolcalc.job import Job
+
+#: How often (seconds) a sleeper looks although no bell rang.
+POLL = 1.0
+#: The part of the time that looking may take.
+SHARE = 0.1
+#: Of the jobs that have not ended, so many, or a part of this size, are looked up at each look, in
+#: turn: one that was fetched and cleaned between two looks has gone without a trace.
+TURN = 16
+PART = 64
+
+
+def wait(
+    path: str,
+    words: Sequence[str],
+    *,
+    first: bool = False,
+    timeout: float | None = None,
+    as_json: bool = False,
+) -> int:
+    """Print each job's id and state as it ends; with ``first``, of the first one alone."""
+    sleep = _Sleep(Spool(path), ids_from(words), first=first, timeout=timeout)
+    if as_json:
+        ended = (job_id for batch in sleep.batches() for job_id, _ in batch)
+        answer_json(job for job in map(sleep.find, ended) if job is not None)
+    else:
+        for batch in sleep.batches():
+            output.answer("".join(f"{job_id}\t{state}\n" for job_id, state in batch))
+    return sleep.code
+
+
+class _Sleep:
+    """A wait for many jobs.  ``code`` is the highest exit code so far; errors are told."""
+
+    def __init__(
+        self, spool: Spool, ids: Sequence[str], *, first: bool, timeout: float | None
+    ) -> None:
+        self.code = OK
+        self._spool = spool
+        self._first = first
+        self._until = None if timeout is None else time.monotonic() + timeout
+        self._endings = Endings(spool.layout, [i for i in ids if is_id(i) or self.find(i)])
+        self._turn: Iterator[str] = iter(())
+
+    def batches(self) -> Iterator[list[tuple[str, State]]]:
+        """Yield the ids and states of the jobs that have ended, those of one look together."""
+        endings = self._endings
+        with Bell(self._spool.layout.done) as bell:
+            searched = len(endings)  # all of them at first, for those that are not there at all
+            while endings:
+                began = time.monotonic()
+                batch = self._look()
+                took = time.monotonic() - began
+                if batch:
+                    yield batch
+                    if self._first:
+                        return
+                began = time.monotonic()
+                self._search(searched)
+                searched = max(TURN, len(endings) // PART)
+                if endings and not self._doze(bell, took + time.monotonic() - began):
+                    return
+
+    def find(self, job_id: str) -> Job | None:
+        """Return a job, or None after it was told why there is none."""
+        try:
+            return self._spool.find(job_id)
+        except SpoolError as error:
+            self._worse(error)
+            return None
+
+    def _look(self) -> list[tuple[str, State]]:
+        batch = []
+        for job_id, state in self._endings.look():
+            batch.append((job_id, state))
+            if state is State.FAILED:
+                job = self.find(job_id)
+                self.code = max(self.code, FAILED, OK if job is None else code_of(job))
+            if self._first:
+                break
+        return batch
+
+    def _search(self, number: int) -> None:
+        """Look so many of the open ones up, and wait no longer for those that are gone."""
+        for _ in range(min(number, len(self._endings))):
+            job_id = next(self._turn, None)
+            if job_id is None:
+                self._turn = iter(list(self._endings.open))
+                job_id = next(self._turn)
+            if job_id in self._endings and self.find(job_id) is None:
+                self._endings.discard(job_id)
+                if not self._endings:
+                    return
+
+    def _doze(self, bell: Bell, took: float) -> bool:
+        """Sleep until something may have ended; False when the time is up."""
+        rest = POLL if self._until is None else min(POLL, self._until - time.monotonic())
+        if rest <= 0:
+            self._give_up()
+            return False
+        pause = min(rest, took * (1 / SHARE - 1))
+        time.sleep(pause)
+        bell.wait(rest - pause)
+        return True
+
+    def _give_up(self) -> None:
+        number = len(self._endings)
+        job = self.find(next(self._endings.open))
+        if number == 1 and job is not None:
+            self._worse(too_late(self._spool, job))
+        else:
+            self._worse(NotFinished(f"not finished in time: {number} jobs"))
+
+    def _worse(self, error: SpoolError) -> None:
+        output.tell_error(error)
+        self.code = max(self.code, error.exit_code)
+
+
+def until_finished(spool: Spool, job_id: str, until: float | None) -> None:
+    """Return when the job is finished; raise NotFinished at ``until``, a monotonic time."""
+    if spool.find(job_id).state.finished:
+        return
+    with Bell(spool.layout.done) as bell:
+        while not (job := spool.find(job_id)).state.finished:
+            rest = POLL if until is None else min(POLL, until - time.monotonic())
+            if rest <= 0:
+                raise too_late(spool, job)
+            bell.wait(rest)
+
+
+def too_late(spool: Spool, job: Job) -> NotFinished:
+    """Return the error of a wait that ran out, with what may be the cause."""
+    idle = job.state is State.PENDING and not spool.overview().workers
+    return NotFinished(
+        f"not finished in time: job {job.id} is {job.state}",
+        "No worker is alive: start one with `spool work`." if idle else "",
+    )
