@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 
 from spoolcalc import output
+from spoolcalc.awaiting import Awaited
 from spoolcalc.bell import Bell
 from spoolcalc.commands.several import answer_json, code_of, ids_from
-from spoolcalc.endings import Endings
 from spoolcalc.errors import FAILED, OK, NotFinished, SpoolError
 from spoolcalc.ids import is_id
 from spoolcalc.job import State
@@ -63,15 +63,15 @@ class _Sleep:
         self._spool = spool
         self._first = first
         self._until = None if timeout is None else time.monotonic() + timeout
-        self._endings = Endings(spool.layout, [i for i in ids if is_id(i) or self.find(i)])
+        self._awaited = Awaited(spool.layout, [i for i in ids if is_id(i) or self.find(i)])
         self._turn: Iterator[str] = iter(())
 
     def batches(self) -> Iterator[list[tuple[str, State]]]:
         """Yield the ids and states of the jobs that have ended, those of one look together."""
-        endings = self._endings
+        awaited = self._awaited
         with Bell(self._spool.layout.done) as bell:
-            searched = len(endings)  # all of them at first, for those that are not there at all
-            while endings:
+            searched = len(awaited)  # all of them at first, for those that are not there at all
+            while awaited:
                 began = time.monotonic()
                 batch = self._look()
                 took = time.monotonic() - began
@@ -81,8 +81,8 @@ class _Sleep:
                         return
                 began = time.monotonic()
                 self._search(searched)
-                searched = max(TURN, len(endings) // PART)
-                if endings and not self._doze(bell, took + time.monotonic() - began):
+                searched = max(TURN, len(awaited) // PART)
+                if awaited and not self._doze(bell, took + time.monotonic() - began):
                     return
 
     def find(self, job_id: str) -> Job | None:
@@ -95,7 +95,7 @@ class _Sleep:
 
     def _look(self) -> list[tuple[str, State]]:
         batch = []
-        for job_id, state in self._endings.look():
+        for job_id, state in self._awaited.look():
             batch.append((job_id, state))
             if state is State.FAILED:
                 job = self.find(job_id)
@@ -106,14 +106,14 @@ class _Sleep:
 
     def _search(self, number: int) -> None:
         """Look so many of the open ones up, and wait no longer for those that are gone."""
-        for _ in range(min(number, len(self._endings))):
+        for _ in range(min(number, len(self._awaited))):
             job_id = next(self._turn, None)
             if job_id is None:
-                self._turn = iter(list(self._endings.open))
+                self._turn = iter(list(self._awaited.open))
                 job_id = next(self._turn)
-            if job_id in self._endings and self.find(job_id) is None:
-                self._endings.discard(job_id)
-                if not self._endings:
+            if job_id in self._awaited and self.find(job_id) is None:
+                self._awaited.discard(job_id)
+                if not self._awaited:
                     return
 
     def _doze(self, bell: Bell, took: float) -> bool:
@@ -128,8 +128,8 @@ class _Sleep:
         return True
 
     def _give_up(self) -> None:
-        number = len(self._endings)
-        job = self.find(next(self._endings.open))
+        number = len(self._awaited)
+        job = self.find(next(self._awaited.open))
         if number == 1 and job is not None:
             self._worse(too_late(self._spool, job))
         else:

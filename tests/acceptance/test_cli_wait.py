@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spoolcalc import Outcome, State
-from spoolcalc.endings import FEW, Endings
+from spoolcalc.awaiting import FEW, Awaited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,11 +184,11 @@ def test_many_jobs_take_time_in_proportion(
 def test_a_look_finds_each_once(number: int, jobs: Jobs) -> None:
     """Few or many of one bucket, one by one or by a listing."""
     ids = [jobs.pending() for _ in range(number)]
-    endings = Endings(jobs.spool.layout, ids)
-    assert list(endings.look()) == []
-    assert list(endings.open) == ids
+    awaited = Awaited(jobs.spool.layout, ids)
+    assert list(awaited.look()) == []
+    assert list(awaited.open) == ids
     ended = finish_next(jobs.spool, Outcome.failed("no"))
-    assert list(endings.look()) == [(ended, State.FAILED)]
-    assert list(endings.look()) == []
-    assert len(endings) == number - 1
-    assert ended not in endings
+    assert list(awaited.look()) == [(ended, State.FAILED)]
+    assert list(awaited.look()) == []
+    assert len(awaited) == number - 1
+    assert ended not in awaited

@@ -1,8 +1,8 @@
 """Which of many jobs have ended: what a wait for ten thousand of them asks again and again.
 
-    endings = Endings(layout, ids)
-    for job_id in endings.look(): ...     # those that have ended since the look before
-    endings.open                          # those that have not
+    awaited = Awaited(layout, ids)
+    for job_id in awaited.look(): ...     # those that have ended since the look before
+    awaited.open                           # those that have not
 
 A look reads names only.  Where a job with an outcome lies follows from its id, so that few are
 asked for one by one, and many by one listing of their bucket.  A look may miss a job that ended
@@ -29,7 +29,7 @@ FEW = 32
 _FINISHED = (State.COMPLETED, State.FAILED, State.RETRIEVED)
 
 
-class Endings:
+class Awaited:
     """The jobs of a wait that have not ended yet, as far as was looked."""
 
     def __init__(self, layout: Layout, ids: Iterable[str]) -> None:
