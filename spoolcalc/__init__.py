@@ -10,6 +10,9 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from spoolcalc.cleaning import (
+        Cleaned as Cleaned,
+    )
     from spoolcalc.context import (
         Context as Context,
     )
@@ -89,9 +92,6 @@ if TYPE_CHECKING:
         Spool as Spool,
     )
     from spoolcalc.sweep import (
-        Cleaned as Cleaned,
-    )
-    from spoolcalc.sweep import (
         Swept as Swept,
     )
     from spoolcalc.transitions import (
@@ -102,6 +102,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
+    "cleaning": ("Cleaned",),
     "context": ("Context",),
     "declare": ("operation",),
     "definition": ("Answer", "Operation", "OperationFailed"),
@@ -125,7 +126,7 @@ _HOME = {
     "job": ("Attempt", "Job", "Outcome", "State"),
     "lease": ("Lease",),
     "spool": ("Spool",),
-    "sweep": ("Cleaned", "Swept"),
+    "sweep": ("Swept",),
     "transitions": ("Claim",),
     "worker": ("Worker",),
 }

@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spoolcalc.job import Job, Outcome
+    from spoolcalc.job import Job, Outcome, State
     from spoolcalc.spool import Spool
     from spoolcalc.transitions import Claim
 
@@ -35,19 +35,17 @@ OLDEST = 0.02
 class Batch:
     """Outcomes on ``spool`` that are not recorded yet.
 
-    ``on_ended`` is told of each that was recorded, with the seconds its job was run for, and
-    ``on_discarded`` of each whose job was given to another worker meanwhile.
+    ``on_recorded`` is told of each, with the seconds its job was run for and where the job went:
+    ``delayed`` if it will be tried again, None if it was given to another worker meanwhile.
     """
 
     def __init__(
         self,
         spool: Spool,
-        on_ended: Callable[[Job, Outcome, float], object],
-        on_discarded: Callable[[Job], object],
+        on_recorded: Callable[[Job, Outcome, float, State | None], object],
     ) -> None:
         self._spool = spool
-        self._on_ended = on_ended
-        self._on_discarded = on_discarded
+        self._on_recorded = on_recorded
         self._held: list[tuple[Claim, Outcome, float]] = []
         self._since = 0.0
 
@@ -82,10 +80,8 @@ class Batch:
             if isinstance(answer, StorageFailure):
                 self._held.append(one)
                 refused = refused or answer
-            elif answer:
-                self._on_ended(claim.job, outcome, seconds)
             else:
-                self._on_discarded(claim.job)
+                self._on_recorded(claim.job, outcome, seconds, answer)
         if refused is not None:
             raise refused
 
@@ -100,5 +96,6 @@ def is_sociable(claim: Claim) -> bool:
     return (
         is_light(document["operation"], document["operands"])
         and document["max_crashes"] > 1
+        and "after" not in document  # its operands are not known yet
         and not crashes(document)
     )

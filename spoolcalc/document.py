@@ -8,6 +8,7 @@ What the submitter wrote never changes: every function that "changes" one return
 from __future__ import annotations
 
 import json
+import math
 
 from spoolcalc.errors import NewerFormat
 from spoolcalc.ids import is_id, seconds_of
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 FORMAT = 1
 #: A document larger than this many bytes is not read: no submit makes one.
 MAX_DOCUMENT = 16 * 1024 * 1024
+#: What a job may need of one that it waits for: that it completes, or only that it ends.
+NEEDS = ("ok", "any")
+#: An operand that starts so, with an id after it, stands for that job's result.
+REFERENCE = "@"
 
 
 class Malformed(ValueError):
@@ -36,8 +41,12 @@ def new_document(
     *,
     priority: int = DEFAULT_PRIORITY,
     max_crashes: int = MAX_CRASHES,
+    **options: object,
 ) -> Document:
-    """Return the document of a job that is about to be submitted."""
+    """Return the document of a job that is about to be submitted.
+
+    ``options`` are the optional fields, as ``docs/format.md`` names them; None stands for absent.
+    """
     return {
         "format": FORMAT,
         "id": job_id,
@@ -46,6 +55,7 @@ def new_document(
         "priority": priority,
         "max_crashes": max_crashes,
         "submitted": timestamp(seconds_of(job_id)),
+        **{name: value for name, value in options.items() if value is not None},
         "attempts": [],
         "outcome": None,
     }
@@ -62,16 +72,55 @@ def with_attempt(document: Document, attempt: Attempt) -> Document:
 def with_outcome(document: Document, outcome: Outcome, finished: str) -> Document:
     """Return a copy of ``document`` with its outcome, recorded at ``finished`` (RFC 3339)."""
     recorded: Document = {"state": outcome.state.value, "finished": finished}
-    for name in ("result", "exact", "precision", "error", "reason"):
+    for name in ("result", "exact", "precision", "error", "reason", "exit_code", "cut"):
         value = getattr(outcome, name)
         if value is not None:
             recorded[name] = value
     return {**document, "outcome": recorded}
 
 
+def with_due(document: Document, due: str) -> Document:
+    """Return a copy of ``document`` that is to be tried again at ``due`` (RFC 3339)."""
+    return {**document, "due": due}
+
+
+def due_of(document: Document) -> float | None:
+    """Return when a job may run at the earliest, in seconds since the epoch; None: at once."""
+    written = document.get("due") or document.get("not_before")
+    if written is None:
+        return None
+    from datetime import datetime
+
+    return datetime.fromisoformat(written).timestamp()
+
+
+def started_over(document: Document) -> Document:
+    """Return a copy of ``document`` to be run anew: no outcome, and no attempt held against it."""
+    again = {**document, "outcome": None, "forgiven": len(document["attempts"])}
+    again.pop("due", None)
+    return again
+
+
 def crashes(document: Document) -> int:
-    """Return how many attempts ended with the loss of their worker."""
-    return sum(1 for attempt in document["attempts"] if attempt["end"] == "lost")
+    """Return how many attempts ended with a worker's loss or a crash, but for those forgiven."""
+    return _ends(document, ("lost", "crashed"))
+
+
+def failures(document: Document) -> int:
+    """Return how many attempts failed, those forgiven not counted."""
+    return _ends(document, ("failed",))
+
+
+def reference(operand: str) -> str | None:
+    """Return the id of the job whose result an operand stands for, None if it is plain."""
+    if operand[:1] != REFERENCE:
+        return None
+    return operand[1:] if is_id(operand[1:]) else None
+
+
+def _ends(document: Document, ends: tuple[str, ...]) -> int:
+    counted = document["attempts"][document.get("forgiven", 0) :]
+    return sum(1 for attempt in counted if attempt["end"] in ends)
 
 
 def encode(document: Document) -> bytes:
@@ -101,10 +150,11 @@ def decode(data: bytes) -> Document:
             f"a job document of format {version}, and this version knows formats up to {FORMAT}",
             "Upgrade spoolcalc.",
         )
-    for name, is_right in _FIELDS.items():
+    for name in _FIELDS:
         if name not in document:
             raise Malformed(f"the field {name!r} is missing")
-        if not is_right(document[name]):
+    for name, value in document.items():
+        if name in _CHECKS and not _CHECKS[name](value):
             raise Malformed(f"the field {name!r} has a wrong value")
     return document
 
@@ -139,3 +189,57 @@ _FIELDS = {
     "attempts": lambda value: isinstance(value, list) and all(map(_is_attempt, value)),
     "outcome": _is_outcome,
 }
+
+
+def _is_duration(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf  # type: ignore[operator] # a number
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_time(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _is_needs(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(need, dict)
+        and isinstance(need.get("id"), str)
+        and is_id(need["id"])
+        and need.get("need") in NEEDS
+        for need in value
+    )
+
+
+def _is_command(value: object) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("env"), dict):
+        return False
+    texts = [value.get("cwd"), *value["env"], *value["env"].values()]
+    stdin = value.get("stdin")
+    return all(map(_is_text, texts)) and (stdin is None or _is_text(stdin))
+
+
+_OPTIONAL = {
+    "label": _is_text,
+    "key": _is_text,
+    "timeout": _is_duration,
+    "retries": _is_count,
+    "backoff": _is_duration,
+    "not_before": _is_time,
+    "due": _is_time,
+    "max_output": _is_count,
+    "forgiven": _is_count,
+    "after": _is_needs,
+    "command": _is_command,
+}
+
+_CHECKS = {**_FIELDS, **_OPTIONAL}

@@ -13,7 +13,8 @@ import shlex
 from spoolcalc import output, reading
 from spoolcalc.errors import OK, USAGE, StorageFailure, UsageError
 from spoolcalc.render.text import json_answer
-from spoolcalc.spool import GROUP, Spool, prepare
+from spoolcalc.spool import GROUP, Spool
+from spoolcalc.submission import prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -149,6 +149,25 @@ def publish(source: str, directory: str, name: str, mode: int) -> None:
     raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), directory)
 
 
+@plainly("note")
+def note(directory: str, name: str, mode: int, directory_mode: int | None) -> bool:
+    """Have an empty file of that name in ``directory``; not synced.
+
+    The directory is made if it is missing; without a ``directory_mode``, the answer is False then.
+    """
+    path = f"{directory}/{name}"
+    for _ in range(TRIES):
+        try:
+            close([os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)])
+        except FileNotFoundError:
+            if directory_mode is None:
+                return False
+            _make(directory, directory_mode)
+        else:
+            return True
+    raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), directory)
+
+
 @plainly("move")
 def move(source: str, target: str) -> bool:
     """Rename a file or directory; False if it, or the directory it should go to, is gone."""
@@ -220,6 +239,17 @@ def touch(path: str) -> float | None:
         return os.stat(path).st_mtime
     except FileNotFoundError:
         return None
+
+
+@plainly("date")
+def date(path: str, seconds: float) -> bool:
+    """Set a file's time, in seconds since the epoch; False if it is gone."""
+    nanoseconds = int(seconds * 1000) * 1_000_000
+    try:
+        os.utime(path, ns=(nanoseconds, nanoseconds))
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def ring(path: str, mode: int) -> None:

@@ -27,11 +27,17 @@ MAX_CRASHES = 3
 #: ``--priority``: 0 is taken first, 9 last.
 PRIORITIES = range(10)
 DEFAULT_PRIORITY = 5
+#: ``--backoff``: seconds before the first retry; each further one waits twice as long,
+DEFAULT_BACKOFF = 10.0
+#: but none longer than this (seconds), and give or take this part of it.
+LONGEST_BACKOFF, JITTER = 3600.0, 0.1
 
 
 class State(StrEnum):
     """Where a job is, in the order in which jobs flow.  The value is the directory's name."""
 
+    BLOCKED = "blocked"  #: waits for other jobs
+    DELAYED = "delayed"  #: waits for its time
     PENDING = "pending"  #: can be run now
     WIP = "wip"  #: a worker has it
     COMPLETED = "completed"  #: it has a result, which nobody fetched yet
@@ -41,7 +47,7 @@ class State(StrEnum):
     @property
     def finished(self) -> bool:
         """Whether a job in this state has an outcome."""
-        return self not in (State.PENDING, State.WIP)
+        return self in (State.COMPLETED, State.FAILED, State.RETRIEVED)
 
 
 class _Value:
@@ -78,10 +84,12 @@ class Outcome(_Value):
 
     ``exact`` and ``precision`` (significant digits) tell of a computed result whether it was
     rounded; ``reason`` tells of a failure what kind it is: ``error`` (the operation's own),
-    or ``poison`` (it took ``max_crashes`` workers down).
+    ``timeout`` (it ran longer than its limit), ``poison`` (it took ``max_crashes`` workers down),
+    ``cancelled``, or ``dependency`` (a job it needed has failed).  ``exit_code`` is a command's,
+    128 + N if signal N ended it; ``cut`` tells that not all of its output was kept.
     """
 
-    __slots__ = ("error", "exact", "precision", "reason", "result", "state")
+    __slots__ = ("cut", "error", "exact", "exit_code", "precision", "reason", "result", "state")
 
     state: State
     result: str | None
@@ -89,6 +97,8 @@ class Outcome(_Value):
     reason: str | None
     exact: bool | None
     precision: int | None
+    exit_code: int | None
+    cut: bool | None
 
     def __init__(
         self,
@@ -99,6 +109,8 @@ class Outcome(_Value):
         reason: str | None = None,
         exact: bool | None = None,
         precision: int | None = None,
+        exit_code: int | None = None,
+        cut: bool | None = None,
     ) -> None:
         self._set(
             state=state,
@@ -107,25 +119,53 @@ class Outcome(_Value):
             reason=reason,
             exact=exact,
             precision=precision,
+            exit_code=exit_code,
+            cut=cut,
         )
 
     @classmethod
     def completed(
-        cls, result: str, *, exact: bool | None = None, precision: int | None = None
+        cls,
+        result: str,
+        *,
+        exact: bool | None = None,
+        precision: int | None = None,
+        exit_code: int | None = None,
+        cut: bool | None = None,
     ) -> Outcome:
         """Return the outcome of a job that gave ``result``."""
-        return cls(State.COMPLETED, result=result, exact=exact, precision=precision)
+        return cls(
+            State.COMPLETED,
+            result=result,
+            exact=exact,
+            precision=precision,
+            exit_code=exit_code,
+            cut=cut,
+        )
 
     @classmethod
-    def failed(cls, error: str, *, reason: str = "error") -> Outcome:
+    def failed(
+        cls,
+        error: str,
+        *,
+        reason: str = "error",
+        exit_code: int | None = None,
+        cut: bool | None = None,
+    ) -> Outcome:
         """Return the outcome of a job that ended with ``error``, one sentence for people."""
-        return cls(State.FAILED, error=error, reason=reason)
+        return cls(State.FAILED, error=error, reason=reason, exit_code=exit_code, cut=cut)
+
+    @classmethod
+    def cancelled(cls) -> Outcome:
+        """Return the outcome of a job that somebody cancelled."""
+        return cls.failed("it was cancelled", reason="cancelled")
 
 
 class Attempt(_Value):
     """One try at a job: by which worker, from when to when (RFC 3339), and how it ended.
 
-    ``end`` is ``completed``, ``failed`` or ``lost`` (the worker died or fell silent).
+    ``end`` is ``completed``, ``failed``, ``lost`` (the worker died or fell silent) or ``crashed``
+    (the process that ran it died, and its worker did not).
     """
 
     __slots__ = ("end", "ended", "error", "started", "worker")
@@ -197,6 +237,52 @@ class Job(_Value):
         )
 
     @property
+    def label(self) -> str | None:
+        """The submitter's own word for it."""
+        return self._document.get("label")
+
+    @property
+    def key(self) -> str | None:
+        """What makes a second submit with the same key mean this job."""
+        return self._document.get("key")
+
+    @property
+    def timeout(self) -> float | None:
+        """How long (seconds) an attempt may take, if the submitter said so."""
+        return self._document.get("timeout")
+
+    @property
+    def retries(self) -> int:
+        """How often it is tried again after a failure."""
+        return int(self._document.get("retries", 0))
+
+    @property
+    def backoff(self) -> float:
+        """How long (seconds) it waits before the first of its retries."""
+        return float(self._document.get("backoff", DEFAULT_BACKOFF))
+
+    @property
+    def not_before(self) -> str | None:
+        """When it may run at the earliest (RFC 3339): as submitted, or after a failure."""
+        due: str | None = self._document.get("due") or self._document.get("not_before")
+        return due
+
+    @property
+    def after(self) -> tuple[tuple[str, str], ...]:
+        """The jobs it waits for, each with ``ok`` (it must complete) or ``any`` (end)."""
+        return tuple((need["id"], need["need"]) for need in self._document.get("after", ()))
+
+    @property
+    def max_output(self) -> int | None:
+        """How many bytes are kept of each of a command's two outputs; None: all."""
+        return self._document.get("max_output")
+
+    @property
+    def command(self) -> dict[str, Any] | None:
+        """A command's ``cwd``, ``env`` (what is added) and ``stdin`` (a path, or None)."""
+        return self._document.get("command")
+
+    @property
     def outcome(self) -> Outcome | None:
         """The outcome, or None while there is none."""
         recorded = self._document["outcome"]
@@ -209,6 +295,8 @@ class Job(_Value):
             reason=recorded.get("reason"),
             exact=recorded.get("exact"),
             precision=recorded.get("precision"),
+            exit_code=recorded.get("exit_code"),
+            cut=recorded.get("cut"),
         )
 
     @property

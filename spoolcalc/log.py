@@ -51,6 +51,11 @@ class Log(Report):
         told = f"{job.id} {_shown(job)} {came} ({seconds * 1000:.1f} ms)"
         self._line(outcome.state.value, told, alarming=failed)
 
+    def postponed(self, job: Job, outcome: Outcome, seconds: float) -> None:
+        """Tell that the job failed and will be tried again."""
+        told = f"{job.id} {_shown(job)} failed: {outcome.error} ({seconds * 1000:.1f} ms)"
+        self._line("postponed", f"{told}; it will be tried again", alarming=True)
+
     def discarded(self, job: Job) -> None:
         """Tell that the outcome came too late."""
         told = f"{job.id} {_shown(job)}: this worker was taken for dead, and the job given on"

@@ -105,6 +105,18 @@ def count(layout: Layout, state: State) -> int:
     )
 
 
+def output_of(layout: Layout, job: Job, stream: str) -> str | None:
+    """Return the file that keeps ``stream`` (stdout, stderr) of a job's newest attempt, if any."""
+    ended = [(number, attempt.worker) for number, attempt in enumerate(job.attempts, 1)]
+    if job.state is State.WIP and job.worker is not None:
+        ended.append((len(ended) + 1, job.worker))
+    for number, worker in reversed(ended):
+        path = layout.output_of(job.id, number, worker, stream)
+        if reading.status(path) is not None:
+            return path
+    return None
+
+
 def count_corrupt(layout: Layout) -> int:
     """Return how many things lie in ``corrupt/``, their reasons not counted."""
     return sum(1 for name in reading.names(layout.corrupt) or () if not name.endswith(".reason"))
@@ -118,6 +130,10 @@ def _places(layout: Layout, job_id: str) -> Iterator[tuple[State, str, str | Non
         yield State.WIP, f"{layout.wip_of(directory)}/{name}", victim_of(directory)
     for state in _FINISHED:
         yield state, f"{layout.finished_bucket(state, job_id)}/{name}", None
+    # Those that wait come last: their places cost more to look through, and few are asked for.
+    yield State.BLOCKED, f"{layout.blocked_bucket(job_id)}/{name}", None
+    for bucket in filter(is_bucket, reading.directories(layout.delayed)):
+        yield State.DELAYED, f"{layout.delayed}/{bucket}/{name}", None
 
 
 def _is_any(name: str) -> bool:

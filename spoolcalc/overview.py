@@ -50,7 +50,7 @@ class Overview:
     @property
     def hint(self) -> str | None:
         """What the administrator should do now, if anything."""
-        waiting = self.counts[State.PENDING] + self.counts[State.WIP]
+        waiting = sum(number for state, number in self.counts.items() if not state.finished)
         if waiting and not self.workers:
             jobs = "1 job waits" if waiting == 1 else f"{waiting} jobs wait"
             return f"{jobs} and no worker is alive: start one with `spool work`"

@@ -10,10 +10,12 @@ that ``pending/`` is empty exactly when nothing can be run now.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 
 from spoolcalc import files, reading
+from spoolcalc.due import Calendar
 from spoolcalc.layout import id_of, is_pending_bucket
 from spoolcalc.transitions import quarantine
 
@@ -36,6 +38,9 @@ class Cursor:
         self._names: dict[str, list[str]] = {}  # of listed buckets; the next one last
         self._looked = -LOOK_AGAIN
         self._passed: set[str] = set()
+        self._calendar = Calendar(layout)
+        #: In how many seconds, from the last look on, a delayed job may be due.
+        self.rest = math.inf
 
     def next(self) -> tuple[str, str] | None:
         """Return the directory and the name of the next job; None if none was found just now."""
@@ -68,9 +73,16 @@ class Cursor:
         self._passed.add(name)
 
     def _look(self) -> None:
-        """List the buckets.  One is the current if nothing more urgent has come before it."""
+        """List the buckets.  One is the current if nothing more urgent has come before it.
+
+        What is due is made runnable first.  While the spool is paused, there is nothing to see.
+        """
         self._looked = time.monotonic()
-        buckets = []
+        self.rest = self._calendar.promote()
+        buckets: list[str] = []
+        if reading.status(self._layout.paused) is not None:
+            self._buckets = []
+            return
         for entry in reading.entries(self._layout.pending) or ():
             if is_pending_bucket(entry.name) and entry.is_dir(follow_symlinks=False):
                 buckets.append(entry.name)

@@ -16,25 +16,28 @@ values: what they were when looked at.
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import contextmanager
 
-from spoolcalc import access, lookup, transitions
-from spoolcalc.document import new_document
-from spoolcalc.errors import NewerFormat, NotFinished, UsageError
-from spoolcalc.ids import new_id
-from spoolcalc.job import DEFAULT_PRIORITY, MAX_CRASHES, PRIORITIES, State
+from spoolcalc import access, lookup, submission, transitions
+from spoolcalc.errors import NewerFormat, NoSuchJob, NotFinished, UsageError
+from spoolcalc.job import State
+from spoolcalc.submission import prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Unpack
 
+    from spoolcalc.cleaning import Cleaned
     from spoolcalc.errors import StorageFailure
     from spoolcalc.job import Document, Job, Outcome
     from spoolcalc.lease import Lease
+    from spoolcalc.options import Options
     from spoolcalc.overview import Overview
     from spoolcalc.pending import Cursor
-    from spoolcalc.sweep import Cleaned, Swept
+    from spoolcalc.sweep import Swept
     from spoolcalc.transitions import Claim
 
 #: How many jobs :meth:`Spool.submit_many` makes durable together.
@@ -63,24 +66,23 @@ class Spool:
         operation: str,
         operands: Sequence[str],
         *,
-        priority: int = DEFAULT_PRIORITY,
-        max_crashes: int = MAX_CRASHES,
+        delay: float | None = None,
+        **options: Unpack[Options],
     ) -> str:
         """Check a job, make it durable, and return its id.
 
-        ``priority`` goes from 0 (taken first) to 9.  Raises
-        :class:`~spoolcalc.errors.UnknownOperation` or :class:`~spoolcalc.errors.BadOperands`
-        before anything is written.
+        ``delay`` is in how many seconds it may run at the earliest; the other options are those of
+        :class:`spoolcalc.options.Options`.  An operand ``@ID`` stands for that job's result.  With
+        a ``key`` that has a job already, that job's id is returned, and nothing is submitted.
+        Raises :class:`~spoolcalc.errors.UsageError` or one of its kinds before anything is written,
+        and :class:`~spoolcalc.errors.NoSuchJob` for a job to wait for that is not there.
         """
-        document = prepare(operation, operands, priority=priority, max_crashes=max_crashes)
-        return self.publish([document])[0]
+        return self.publish([prepare(operation, operands, delay=delay, **options)])[0]
 
     def submit_many(
         self,
         jobs: Iterable[tuple[str, Sequence[str]]],
-        *,
-        priority: int = DEFAULT_PRIORITY,
-        max_crashes: int = MAX_CRASHES,
+        **options: Unpack[Options],
     ) -> Iterator[str]:
         """Submit jobs in groups, and yield each id once its job is durable, in order.
 
@@ -91,9 +93,7 @@ class Spool:
         bad: UsageError | None = None
         for operation, operands in jobs:
             try:
-                group.append(
-                    prepare(operation, operands, priority=priority, max_crashes=max_crashes)
-                )
+                group.append(prepare(operation, operands, **options))
             except UsageError as error:
                 bad = error
                 break
@@ -106,9 +106,7 @@ class Spool:
 
     def publish(self, documents: Sequence[Document]) -> Sequence[str]:
         """Make jobs that :func:`prepare` made durable together, and return their ids."""
-        if documents:
-            transitions.publish(self.layout, documents)
-        return [str(document["id"]) for document in documents]
+        return submission.publish(self.layout, documents)
 
     def find(self, job_id: str) -> Job:
         """Return the job of that id.
@@ -211,31 +209,119 @@ class Spool:
                 self.give_back(claimed)
         return None
 
-    def finish(self, claim: Claim, outcome: Outcome) -> bool:
-        """Record an outcome; False if the job was given to another worker meanwhile.
+    def finish(self, claim: Claim, outcome: Outcome) -> State | None:
+        """Record an outcome, and return where the job went: ``delayed`` if it is tried again.
 
-        After a StorageFailure it may be called again.
+        None if it was given to another worker meanwhile.  After a StorageFailure it may be called
+        again.
         """
-        return transitions.finish(self.layout, claim, outcome)
+        from spoolcalc import endings
+
+        return endings.finish(self.layout, claim, outcome)
 
     def finish_many(
         self, finished: Sequence[tuple[Claim, Outcome]]
-    ) -> Sequence[bool | StorageFailure]:
+    ) -> Sequence[State | StorageFailure | None]:
         """Record outcomes together, which takes the disk a fraction of the time; answer for each.
 
         The answer is as that of :meth:`finish`, or a StorageFailure: then that one may be tried
         again, and it alone.
         """
-        return transitions.finish_together(self.layout, finished)
+        from spoolcalc import endings
+
+        return endings.finish_together(self.layout, finished)
+
+    @property
+    def rest(self) -> float:
+        """In how many seconds, from the last :meth:`claim` on, a delayed job may be due."""
+        return math.inf if self._cursor is None else self._cursor.rest
 
     @property
     def sees_more(self) -> bool:
         """Whether the last look of :meth:`claim` showed more jobs than were claimed since."""
         return self._cursor is not None and self._cursor.sees_more
 
+    def crashed(self, claim: Claim, error: str) -> State | None:
+        """Charge a job with the death of the process that ran it; return where it went.
+
+        It is runnable again, or has failed as poison; None as for :meth:`finish`.
+        """
+        from spoolcalc import endings
+
+        return endings.crashed(self.layout, claim, error)
+
+    def conclude(self, claim: Claim, outcome: Outcome) -> bool:
+        """End a claimed job that was not run; False if it was given to another worker meanwhile."""
+        from spoolcalc import endings
+
+        return endings.conclude(self.layout, claim, outcome)
+
+    def operands(self, claim: Claim) -> Sequence[str] | Outcome | None:
+        """Return what to run a claimed job with, the results of other jobs put in.
+
+        An Outcome to :meth:`conclude` it with if a job that it needs has failed.  None if it has to
+        wait on: then it is not ours any more.
+        """
+        if "after" not in claim.document:
+            operands: Sequence[str] = claim.document["operands"]
+            return operands
+        from spoolcalc import dependants
+
+        found = dependants.ready(self.layout, claim.document)
+        if found is None:
+            dependants.wait_on(self.layout, claim)
+        return found
+
     def give_back(self, claim: Claim) -> bool:
         """Return a claimed job unrun, uncharged; False if it was given to another meanwhile."""
-        return transitions.put_back(self.layout, claim.path, claim.document)
+        return transitions.put_back(self.layout, claim.path, claim.document) is not None
+
+    def cancel(self, job_id: str, *, patience: float | None = None) -> Job:
+        """End a job as cancelled, and return it; it may have ended otherwise before.
+
+        Raises :class:`~spoolcalc.errors.NotFinished` if the worker that runs it has not obeyed
+        within ``patience`` seconds (10), and as :meth:`find` does.
+        """
+        from spoolcalc import byhand
+
+        return byhand.cancel(self.layout, job_id, byhand.PATIENCE if patience is None else patience)
+
+    def retry(self, job_id: str) -> Job:
+        """Have a failed job run again, none of its attempts held against it, and return it.
+
+        Raises :class:`~spoolcalc.errors.UsageError` if it has not failed, and as :meth:`find` does.
+        """
+        from spoolcalc import byhand
+
+        return byhand.retry(self.layout, job_id)
+
+    def retry_failed(self, operation: str | None = None) -> Iterator[str]:
+        """Have all failed jobs (of one operation) run again; yield the id of each."""
+        for job in self.list(State.FAILED):
+            if operation is None or job.operation == operation:
+                try:
+                    yield self.retry(job.id).id
+                except (NoSuchJob, UsageError):
+                    continue  # somebody else has seen to it
+
+    def pause(self, reason: str = "") -> None:
+        """Have no worker claim anything more, until :meth:`resume`; what runs goes on."""
+        from spoolcalc import byhand
+
+        byhand.pause(self.layout, reason)
+
+    def resume(self) -> bool:
+        """End a pause; False if there was none."""
+        from spoolcalc import byhand
+
+        return byhand.resume(self.layout)
+
+    @property
+    def paused(self) -> dict[str, str] | None:
+        """Since when (``since``, RFC 3339) it is paused and the ``reason``; None if it is not."""
+        from spoolcalc import byhand
+
+        return byhand.paused(self.layout)
 
     def sweep(self, lease: Lease | None = None, *, thorough: bool = True) -> Swept:
         """Give the jobs of dead and silent workers to others.
@@ -262,7 +348,7 @@ class Spool:
         Completed and failed ones are removed only where their age (seconds since they finished) is
         given.
         """
-        from spoolcalc.sweep import clean
+        from spoolcalc.cleaning import clean
 
         return clean(
             self.layout,
@@ -271,24 +357,3 @@ class Spool:
             failed_older_than=failed_older_than,
             dry_run=dry_run,
         )
-
-
-def prepare(
-    operation: str,
-    operands: Sequence[str],
-    *,
-    priority: int = DEFAULT_PRIORITY,
-    max_crashes: int = MAX_CRASHES,
-) -> Document:
-    """Check a job and return its document, with a new id; nothing is written.
-
-    Raises :class:`~spoolcalc.errors.UsageError` or one of its kinds.
-    """
-    from spoolcalc import operations
-
-    if priority not in PRIORITIES:
-        raise UsageError(f"not a priority: {priority}", "It goes from 0 (first) to 9 (last).")
-    if max_crashes < 1:
-        raise UsageError(f"not a number of crashes: {max_crashes}", "At least 1.")
-    operations.get(operation).check(operands)
-    return new_document(new_id(), operation, operands, priority=priority, max_crashes=max_crashes)

@@ -1,4 +1,4 @@
-"""What nobody else will do: give dead workers' jobs to others, and remove what was fetched.
+"""What nobody else will do: give the jobs of dead workers to others.
 
 Any number of sweepers may be at it at once, and any of them may be killed at any instruction: all
 they do is renames, each with one winner, and what a dead sweeper had taken is swept itself.  There
@@ -8,24 +8,22 @@ is no lock around it, for a sweeper that was stopped would keep everybody's jobs
 from __future__ import annotations
 
 import os
-import stat
 import time
 from contextlib import suppress
 
 from spoolcalc import files, liveness, reading
-from spoolcalc.document import crashes
+from spoolcalc.dependants import check_blocked
+from spoolcalc.endings import charge, conclude, settle
 from spoolcalc.errors import NewerFormat, StorageFailure
-from spoolcalc.job import DEFAULT_PRIORITY, Attempt, State, timestamp
-from spoolcalc.layout import RETURNED, TAKEN, id_of, is_bucket, is_hand, owner_of, victim_of
-from spoolcalc.transitions import charge, forget, load, put_back, quarantine, settle
+from spoolcalc.job import DEFAULT_PRIORITY, Attempt, Outcome, State, timestamp
+from spoolcalc.layout import CANCEL, RETURNED, TAKEN, beside, id_of, is_hand, owner_of, victim_of
+from spoolcalc.transitions import Claim, load, put_back, quarantine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from spoolcalc.layout import Layout
     from spoolcalc.lease import Lease
 
-#: Leftovers in ``tmp/`` are removed when they are this old (seconds): a day.
-TMP_AGE = 86_400.0
 #: How often a worker that leaves tries to say so; if it cannot, its jobs count as lost.
 SURRENDERS = 3
 
@@ -45,19 +43,6 @@ class Swept:
         self.finished: list[str] = []
         self.quarantined: list[str] = []
         self.workers: dict[str, str] = {}
-
-
-class Cleaned:
-    """What one cleaning removed: jobs by state, leftovers in ``tmp/``, and the jobs' bytes."""
-
-    __slots__ = ("bytes", "completed", "failed", "leftovers", "retrieved")
-
-    def __init__(self) -> None:
-        self.retrieved = 0
-        self.completed = 0
-        self.failed = 0
-        self.leftovers = 0
-        self.bytes = 0
 
 
 def sweep(layout: Layout, mine: Lease, *, thorough: bool = False) -> Swept:
@@ -85,6 +70,7 @@ def sweep(layout: Layout, mine: Lease, *, thorough: bool = False) -> Swept:
         elif directory != mine.worker:  # this sweeper took it, and was kept from finishing
             _recover(layout, mine, path, "it died", swept)
     if thorough:
+        check_blocked(layout, now)
         _forget_workers(layout, mine, now)
         liveness.remove_staged(layout)
     return swept
@@ -136,12 +122,18 @@ def _recover(layout: Layout, mine: Lease, path: str, reason: str | None, swept: 
     """
     if is_hand(victim_of(os.path.basename(path))):
         reason = None
-    for name in reading.names(path) or ():
-        _hand_on(layout, mine, f"{path}/{name}", reason, swept)
+    names = set(reading.names(path) or ())
+    for name in names:
+        if not beside(name):
+            _hand_on(layout, mine, f"{path}/{name}", reason, swept, names)
+    for name in filter(beside, names):
+        files.remove(f"{path}/{name}")
     files.remove_directory(path)
 
 
-def _hand_on(layout: Layout, mine: Lease, path: str, reason: str | None, swept: Swept) -> None:
+def _hand_on(
+    layout: Layout, mine: Lease, path: str, reason: str | None, swept: Swept, names: set[str]
+) -> None:
     name = os.path.basename(path)
     job_id = id_of(name)
     if job_id is None:
@@ -158,16 +150,19 @@ def _hand_on(layout: Layout, mine: Lease, path: str, reason: str | None, swept: 
     if document is None or status is None:
         swept.quarantined += [path] * (status is not None)
     elif document["outcome"] is not None:
-        swept.finished += [job_id] * settle(layout, path, document)
+        swept.finished += [job_id] * (settle(layout, path, document) is not None)
+    elif job_id + CANCEL in names:
+        claimed = Claim(document, path, mine.worker, status.st_ctime)
+        swept.finished += [job_id] * conclude(layout, claimed, Outcome.cancelled())
     elif reason is None:
-        swept.put_back += [job_id] * put_back(layout, path, document)
+        swept.put_back += [job_id] * (put_back(layout, path, document) is not None)
     else:
         victim = victim_of(os.path.basename(os.path.dirname(path)))
         started, now = timestamp(status.st_ctime), timestamp(time.time())
         lost = Attempt(victim, started, now, "lost", f"worker {victim} was lost: {reason}")
-        if charge(layout, mine.worker, path, document, lost):
-            spent = crashes(document) + 1 >= document["max_crashes"]
-            (swept.poisoned if spent else swept.put_back).append(job_id)
+        went = charge(layout, mine.worker, path, document, lost)
+        if went is not None:
+            (swept.poisoned if went is State.FAILED else swept.put_back).append(job_id)
 
 
 def _forget_workers(layout: Layout, mine: Lease, now: float) -> None:
@@ -189,65 +184,3 @@ def _forget_workers(layout: Layout, mine: Lease, now: float) -> None:
         finally:
             proof.close()
     liveness.remove_notes(layout)
-
-
-def clean(
-    layout: Layout,
-    *,
-    grace: float = 0.0,
-    completed_older_than: float | None = None,
-    failed_older_than: float | None = None,
-    dry_run: bool = False,
-) -> Cleaned:
-    """Remove retrieved jobs, old leftovers of ``tmp/``, and what the user's own retention names.
-
-    ``grace`` is how long ago (seconds) a job must have been retrieved; the others, how long ago it
-    must have finished.  Without them nothing that was not retrieved is removed.  ``dry_run`` only
-    counts.  Ages are told by the file system's clock.
-    """
-    cleaned = Cleaned()
-    now = _file_system_now(layout)
-    ages = {
-        State.RETRIEVED: grace,
-        State.COMPLETED: completed_older_than,
-        State.FAILED: failed_older_than,
-    }
-    for state, age in ages.items():
-        if age is not None:
-            removed = sum(
-                _clean_bucket(f"{layout.state(state)}/{bucket}", now - age, cleaned, dry_run)
-                for bucket in filter(is_bucket, reading.directories(layout.state(state)))
-            )
-            setattr(cleaned, state.value, removed)
-    for name in reading.names(layout.tmp) or ():
-        path = f"{layout.tmp}/{name}"
-        status = reading.status(path)
-        if status is not None and now - status.st_mtime >= TMP_AGE:
-            cleaned.leftovers += dry_run or files.remove(path)
-    return cleaned
-
-
-def _clean_bucket(path: str, before: float, cleaned: Cleaned, dry_run: bool) -> int:  # noqa: FBT001
-    removed = 0
-    for name in reading.names(path) or ():
-        document = f"{path}/{name}"
-        status = reading.status(document)
-        if id_of(name) is None or status is None or status.st_mtime > before:
-            continue
-        if not stat.S_ISREG(status.st_mode):
-            continue
-        if dry_run or forget(document):
-            removed += 1
-            cleaned.bytes += status.st_size
-    if not dry_run:
-        files.remove_directory(path)
-    return removed
-
-
-def _file_system_now(layout: Layout) -> float:
-    """Return the time by the clock that the file system stamps its files with."""
-    path = layout.temporary("clean", os.urandom(8).hex())
-    files.close([files.write(path, b"", layout.file_mode)])
-    status = reading.status(path)
-    files.remove(path)
-    return time.time() if status is None else status.st_mtime

@@ -16,13 +16,14 @@ from spoolcalc.batch import Batch, is_sociable
 from spoolcalc.bell import Bell
 from spoolcalc.errors import SpoolError, StorageFailure
 from spoolcalc.execute import execute, knows
+from spoolcalc.job import Outcome
 from spoolcalc.keeper import Keeper
 from spoolcalc.lease import DEFAULT_LEASE, Lease
 from spoolcalc.sweep import hand_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from spoolcalc.job import Job, Outcome
+    from spoolcalc.job import Job, State
     from spoolcalc.spool import Spool
     from spoolcalc.sweep import Swept
     from spoolcalc.transitions import Claim
@@ -48,6 +49,9 @@ class Report:
 
     def ended(self, job: Job, outcome: Outcome, seconds: float) -> None:
         """Record an outcome, after ``seconds`` of running."""
+
+    def postponed(self, job: Job, outcome: Outcome, seconds: float) -> None:
+        """Record a failure after ``seconds`` of running; the job will be tried again."""
 
     def discarded(self, job: Job) -> None:
         """Throw away an outcome: the job was given to another worker meanwhile."""
@@ -86,7 +90,7 @@ class Worker:
         self._max_time = max_time
         self._poll = poll
         self._report = report or Report()
-        self._batch = Batch(spool, self._report.ended, self._report.discarded)
+        self._batch = Batch(spool, self._recorded)
         self._bell = Bell(spool.layout.bell)
         self._stopping = False
         self._computing = False
@@ -165,7 +169,7 @@ class Worker:
         elif self._once:
             return False
         else:
-            self._bell.wait(min(self._poll, self._time_left()))
+            self._bell.wait(min(self._poll, self._time_left(), self._spool.rest))
         return True
 
     def _do(self, claimed: Claim) -> None:
@@ -173,17 +177,32 @@ class Worker:
         if alone and not self._record():
             return  # told to stop: it is handed back unrun
         job = claimed.job
+        operands = self._spool.operands(claimed)
+        if operands is None:
+            return
         self._report.claimed(job)
         began = time.perf_counter()
+        if isinstance(operands, Outcome):
+            self._spool.conclude(claimed, operands)
+            self._recorded(job, operands, 0.0, operands.state)
+            return
         self._computing = True
         try:
-            outcome = execute(job.operation, job.operands)
+            outcome = execute(job.operation, operands)
         finally:
             self._computing = False
         self._batch.add(claimed, outcome, time.perf_counter() - began)
         self._jobs += 1
         if alone:
             self._record()
+
+    def _recorded(self, job: Job, outcome: Outcome, seconds: float, went: State | None) -> None:
+        if went is None:
+            self._report.discarded(job)
+        elif went.finished:
+            self._report.ended(job, outcome, seconds)
+        else:
+            self._report.postponed(job, outcome, seconds)
 
     def _record(self) -> bool:
         """Record the outcomes in hand; while refused, try again until told to stop (False)."""

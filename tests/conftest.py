@@ -201,7 +201,10 @@ class Jobs:
 
     def of_each_state(self) -> dict[str, str]:
         """Make a job of each state but wip."""
+        delayed = self.spool.submit("add", ["12", "23"], delay=3600.0)
         return {
+            "delayed": delayed,
+            "blocked": self.spool.submit("add", ["12", "23"], after=[(delayed, "any")]),
             "pending": self.pending(),
             "completed": self.completed(),
             "failed": self.failed(),

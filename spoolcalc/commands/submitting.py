@@ -6,7 +6,8 @@ from spoolcalc import output
 from spoolcalc.errors import OK
 from spoolcalc.job import DEFAULT_PRIORITY
 from spoolcalc.render import jobs
-from spoolcalc.spool import Spool, prepare
+from spoolcalc.spool import Spool
+from spoolcalc.submission import prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

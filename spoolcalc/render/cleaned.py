@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from spoolcalc.sweep import Cleaned
+    from spoolcalc.cleaning import Cleaned
 
 
 def as_object(cleaned: Cleaned, *, dry_run: bool) -> dict[str, Any]:

@@ -49,6 +49,8 @@ def test_the_overview_as_lines(run: Callable[..., Ran], jobs: Jobs) -> None:
     assert ended.returncode == 0
     assert 0 <= float(told.pop("oldest_pending_seconds")) < 60
     assert told == {
+        "blocked": "1",
+        "delayed": "1",
         "pending": "2",
         "wip": "0",
         "completed": "1",
@@ -57,7 +59,7 @@ def test_the_overview_as_lines(run: Callable[..., Ran], jobs: Jobs) -> None:
         "corrupt": "0",
         "workers": "0",
     }
-    assert "2 jobs wait" in ended.stderr
+    assert "4 jobs wait" in ended.stderr
     assert "spool work" in ended.stderr
 
 
@@ -80,6 +82,8 @@ def test_the_overview_as_json(run: Callable[..., Ran], jobs: Jobs) -> None:
     assert told["schema"] == 1
     assert told["spool"] == jobs.spool.path
     assert told["counts"] == {
+        "blocked": 1,
+        "delayed": 1,
         "pending": 1,
         "wip": 0,
         "completed": 1,
@@ -89,7 +93,7 @@ def test_the_overview_as_json(run: Callable[..., Ran], jobs: Jobs) -> None:
     assert told["corrupt"] == 1
     assert 0 <= told["oldest_pending_seconds"] < 60
     assert told["workers"] == []
-    assert "1 job waits" in told["hint"]
+    assert "3 jobs wait" in told["hint"]
 
 
 def test_the_oldest_is_found_behind_more_urgent_ones(run: Callable[..., Ran], jobs: Jobs) -> None:
@@ -168,7 +172,7 @@ def test_a_job_as_a_line(run: Callable[..., Ran], jobs: Jobs) -> None:
         assert (job["operation"], job["operands"]) == ("add", "12 23")
         assert re.fullmatch(TIME, str(job["submitted"]))
         assert re.fullmatch(TIME, str(job["last_updated"]))
-        finished = job["state"] != "pending"
+        finished = job["state"] not in ("blocked", "delayed", "pending")
         assert job["attempts"] == str(int(finished))
         assert (job["worker"] is not None) == finished
         assert bool(job["completed_on"] and re.fullmatch(TIME, job["completed_on"])) == finished

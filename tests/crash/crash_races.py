@@ -79,8 +79,10 @@ class FinishWhileGivenUp(GivenUp, FinishBesideAnother):
 
 
 class FinishTogetherWhileGivenUp(GivenUp, FinishTogether):
-    def discarded(self, job: Job) -> None:
-        """It was given to another indeed."""
+    def recorded(self, tell: Tell, job: Job, went: State | None) -> None:
+        """It may have been given to another indeed."""
+        if went is not None:
+            super().recorded(tell, job, went)
 
 
 class GiveBackWhileGivenUp(GivenUp, FinishBesideAnother):

@@ -22,10 +22,10 @@ from crash_promises import Expected, Facts, clean
 from spoolcalc import Attempt, Claim, Lease, Outcome, Spool, State, Worker
 from spoolcalc.batch import Batch
 from spoolcalc.document import with_attempt, with_outcome
+from spoolcalc.endings import record
 from spoolcalc.execute import execute
 from spoolcalc.ids import new_id
 from spoolcalc.job import timestamp
-from spoolcalc.transitions import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ class Scenario:
         self.bystanders(root)
         return Facts(self.jobs)
 
-    def submit(self, root: str, *job: str, expected: Expected = SUM, **options: int) -> str:
+    def submit(self, root: str, *job: str, expected: Expected = SUM, **options: Any) -> str:
         """Submit a job and note what is to become of it."""
         operation, *operands = job or ADD
         job_id = Spool(root).submit(operation, operands, **options)
@@ -326,14 +326,15 @@ class FinishTogether(Scenario):
         self.register(claims=3)
 
     def act(self, tell: Tell) -> None:
-        self.batch = Batch(self.spool, lambda job, *_: tell(f"finished {job.id}"), self.discarded)
+        self.batch = Batch(self.spool, lambda job, _, __, went: self.recorded(tell, job, went))
         for claim in self.claims:
             self.batch.add(claim, execute(claim.job.operation, claim.job.operands), 0.0)
         self.batch.flush()
 
-    def discarded(self, job: Job) -> None:
-        """Hear that a job was given to another."""
-        raise AssertionError(f"nobody else was there, and {job.id} was taken away")
+    def recorded(self, tell: Tell, job: Job, went: State | None) -> None:
+        """Hear of a job that it was recorded."""
+        assert went is not None, f"nobody else was there, and {job.id} was taken away"
+        tell(f"finished {job.id}")
 
     def again(self, tell: Tell) -> None:
         assert len(self.batch) == 1, "one was refused, and others wait for it"

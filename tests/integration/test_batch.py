@@ -41,8 +41,7 @@ class Told:
         """Return a new batch that tells it."""
         return Batch(
             spool,
-            lambda job, *_: self.ended.append(job.id),
-            lambda job: self.discarded.append(job.id),
+            lambda job, _, __, went: (self.ended if went else self.discarded).append(job.id),
         )
 
 
@@ -156,7 +155,7 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def noted(
         self: Spool, finished: Sequence[tuple[Claim, Outcome]]
-    ) -> Sequence[bool | StorageFailure]:
+    ) -> Sequence[State | StorageFailure | None]:
         if finished:
             sizes.append(len(finished))
         return real(self, finished)

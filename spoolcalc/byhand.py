@@ -1,0 +1,135 @@
+"""What somebody does to a job by hand: cancel it, run it again; and pause the whole spool.
+
+To change a job one must own it, so that who does this registers as a worker for a moment.  Such a
+hand that dies is charged to nobody: what it held goes back to where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import contextmanager
+
+from spoolcalc import files, lookup, reading
+from spoolcalc.bell import Bell
+from spoolcalc.document import started_over
+from spoolcalc.endings import conclude, record
+from spoolcalc.errors import NotFinished, UsageError
+from spoolcalc.job import Outcome, State, timestamp
+from spoolcalc.layout import CANCEL
+from spoolcalc.lease import Lease
+from spoolcalc.sweep import hand_back
+from spoolcalc.transitions import claim, put_back
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from spoolcalc.job import Job
+    from spoolcalc.layout import Layout
+
+#: How long (seconds) the owner of a running job has to obey.
+PATIENCE = 10.0
+#: How often (seconds) who waits for that looks by himself.
+_POLL = 0.25
+#: The largest note of a pause, in bytes, that is read.
+_LARGEST = 64 * 1024
+
+
+def cancel(layout: Layout, job_id: str, patience: float = PATIENCE) -> Job:
+    """Have a job end in ``failed`` as cancelled; return it, ended: perhaps otherwise, if too late.
+
+    One that waits never runs.  One that runs is ended by its worker, which looks for such a wish
+    two times a second; raises :class:`~spoolcalc.errors.NotFinished` if that takes more than
+    ``patience`` seconds.
+    """
+    until = time.monotonic() + patience
+    files.ring(layout.done, layout.file_mode)  # so that there is one to listen to
+    with Bell(layout.done) as bell:
+        while True:
+            job, path = lookup.find(layout, job_id)
+            if job.state.finished:
+                return job
+            if job.state is not State.WIP:
+                if _end(layout, path):
+                    return lookup.find(layout, job_id)[0]
+                continue  # somebody took it while we looked
+            files.note(os.path.dirname(path), job_id + CANCEL, layout.file_mode, None)
+            if time.monotonic() >= until:
+                raise NotFinished(
+                    f"job {job_id} is to be cancelled, and its worker has not done so yet",
+                    f"It is with {job.worker}. The wish stays with the job.",
+                )
+            bell.wait(min(_POLL, max(0.0, until - time.monotonic())))
+
+
+def retry(layout: Layout, job_id: str) -> Job:
+    """Have a failed job run again, with none of its attempts held against it.
+
+    Raises :class:`~spoolcalc.errors.UsageError` if it has not failed.
+    """
+    while True:
+        job, path = lookup.find(layout, job_id)
+        if job.state is not State.FAILED:
+            raise UsageError(
+                f"job {job_id} is {job.state}", "Only a job that has failed can be tried again."
+            )
+        with _hand(layout) as lease:
+            taken = claim(layout, lease.worker, os.path.dirname(path), os.path.basename(path))
+            if taken is None:
+                continue
+            document = started_over(taken.document)
+            if record(layout, lease.worker, taken.path, document):
+                put_back(layout, taken.path, document)
+                return lookup.find(layout, job_id)[0]
+
+
+def pause(layout: Layout, reason: str = "") -> None:
+    """Have all workers claim nothing more, until :func:`resume`."""
+    told = {"since": timestamp(time.time()), "reason": reason, "user": os.geteuid()}
+    temporary = layout.temporary("pause", os.urandom(8).hex())
+    files.write_durably(temporary, (json.dumps(told) + "\n").encode("ascii"), layout.file_mode)
+    files.move(temporary, layout.paused)
+    files.sync_directory(layout.root)
+    files.ring(layout.bell, layout.file_mode)
+
+
+def resume(layout: Layout) -> bool:
+    """End a pause; False if there was none."""
+    ended = files.remove(layout.paused)
+    files.ring(layout.bell, layout.file_mode)
+    return ended
+
+
+def paused(layout: Layout) -> dict[str, Any] | None:
+    """Return since when (``since``) the spool is paused, and the ``reason``; None if it is not."""
+    try:
+        read = reading.read(layout.paused, _LARGEST)
+        told = json.loads(read[0]) if read else None
+    except (ValueError, RecursionError, reading.Unreadable):
+        told = {}
+    if told is None:
+        return None
+    told = told if isinstance(told, dict) else {}
+    return {name: str(told.get(name, "")) for name in ("since", "reason")}
+
+
+@contextmanager
+def _hand(layout: Layout) -> Iterator[Lease]:
+    lease = Lease.take(layout, hand=True)
+    try:
+        yield lease
+    finally:
+        try:
+            hand_back(layout, lease)
+        finally:
+            lease.release()
+
+
+def _end(layout: Layout, path: str) -> bool:
+    """End a job that waits; False if somebody else was quicker."""
+    with _hand(layout) as lease:
+        taken = claim(layout, lease.worker, os.path.dirname(path), os.path.basename(path))
+        return taken is not None and conclude(layout, taken, Outcome.cancelled())

@@ -1,0 +1,170 @@
+"""Jobs that wait for others: asked for at submit, looked at again when they run.
+
+A job with ``after`` lies in ``blocked/`` until the jobs it needs have ended, or one that it needs
+to complete has failed; then whoever notices renames it to where it can be run.  That is only a
+hint: the worker that takes it asks :func:`ready` for its operands, and learns there whether it can
+be run at all.  So nothing needs to be certain but the documents.
+
+The race between a submit and the end of what it needs: the submit notes whom it waits for, makes
+its job, and only then looks whether they have ended; who ends a job records the outcome, and only
+then looks who waits.  One of the two sees the other.
+"""
+
+from __future__ import annotations
+
+from spoolcalc import lookup, operations, reading, waits
+from spoolcalc.document import MAX_DOCUMENT, Malformed, decode, reference
+from spoolcalc.errors import CorruptDocument, NewerFormat, NoSuchJob
+from spoolcalc.job import Outcome, State
+from spoolcalc.layout import id_of
+from spoolcalc.operands import MAX_TEXT_CHARACTERS
+from spoolcalc.transitions import unblock, wait_again
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spoolcalc.job import Document, Job
+    from spoolcalc.layout import Layout
+    from spoolcalc.transitions import Claim
+
+#: A submit that takes longer than this (seconds) from its notes to its end is taken for dead.
+SUBMITTING = 60.0
+#: A command's output of at most this many bytes can be another job's operand.
+LARGEST_OUTPUT = MAX_TEXT_CHARACTERS
+
+
+def expect(layout: Layout, document: Document) -> None:
+    """Note whom a job will wait for; raise NoSuchJob if one of them is not there (any more)."""
+    for need in document["after"]:
+        try:
+            lookup.find(layout, need["id"])
+        except NoSuchJob as error:
+            raise NoSuchJob(
+                f"no such job to wait for: {need['id']} in {layout.root}",
+                "It was never submitted here, or it was cleaned. Nothing was submitted.",
+            ) from error
+    waits.expect(layout, document["id"], _needs(document))
+
+
+def arrived(layout: Layout, document: Document) -> None:
+    """Look, now that a job lies in ``blocked/``, whether what it needs has ended meanwhile."""
+    job_id = document["id"]
+    ready = False
+    for needed, _ in _needs(document):
+        outcome = _outcome(layout, needed)
+        if outcome is not None:
+            ok = outcome.state is State.COMPLETED
+            ready |= waits.met(layout, needed, job_id, ok=ok)
+    if waits.submitted(layout, job_id) or ready:
+        unblock(layout, job_id)
+
+
+def ready(layout: Layout, document: Document) -> Sequence[str] | Outcome | None:
+    """Return the operands to run a job with.
+
+    An Outcome if it cannot be run, since what it needs has failed; None if it must wait on.
+    """
+    results: dict[str, str] = {}
+    wanted = set(filter(None, map(reference, document["operands"])))
+    for needed, need in _needs(document):
+        job = _look(layout, needed)
+        if job is None:
+            outcome: Outcome | None = _gone(needed)
+        else:
+            outcome = job.outcome
+        if outcome is None:
+            return None
+        if need != "ok":
+            continue
+        if outcome.state is State.FAILED:
+            return Outcome.failed(_why(needed, outcome), reason="dependency")
+        if job is not None and needed in wanted:
+            result = _result(layout, job)
+            if isinstance(result, Outcome):
+                return result
+            results[needed] = result
+    return [results.get(reference(word) or "", word) for word in document["operands"]]
+
+
+def wait_on(layout: Layout, claimed: Claim) -> None:
+    """Put a claimed job that was let go too early back among those that wait."""
+    waits.expect(layout, claimed.document["id"], _needs(claimed.document))
+    if wait_again(layout, claimed.path, claimed.document):
+        arrived(layout, claimed.document)
+
+
+def check_blocked(layout: Layout, now: float) -> None:
+    """See to the blocked jobs of which nobody noted for whom they wait.
+
+    A submit was killed, or a power failure took the notes.  ``now`` is the file system's clock.
+    """
+    names = [
+        (bucket, name)
+        for bucket in reading.directories(layout.blocked)
+        for name in reading.names(f"{layout.blocked}/{bucket}") or ()
+    ]
+    paths = {job_id: f"{layout.blocked}/{b}/{n}" for b, n in names if (job_id := id_of(n))}
+    for job_id in waits.incomplete(layout, paths, now - SUBMITTING):
+        try:
+            read = reading.read(paths[job_id], MAX_DOCUMENT)
+            document = decode(read[0]) if read else None
+        except (Malformed, NewerFormat, reading.Unreadable):
+            unblock(layout, job_id)  # whoever claims it from pending/ deals with it
+            continue
+        if document is not None:
+            waits.expect(layout, job_id, _needs(document))
+            arrived(layout, document)
+
+
+def is_needed(layout: Layout, job_id: str) -> bool:
+    """Tell whether a job that has not ended waits for this one, or for its result."""
+    needed = False
+    for waiting in waits.waiting_for(layout, job_id):
+        job = _look(layout, waiting)
+        if job is None or job.state.finished:
+            waits.forget(layout, waiting, [job_id])  # it ended, and was killed before this
+        else:
+            needed = True
+    return needed
+
+
+def _needs(document: Document) -> list[tuple[str, str]]:
+    return [(need["id"], need["need"]) for need in document.get("after", ())]
+
+
+def _outcome(layout: Layout, job_id: str) -> Outcome | None:
+    job = _look(layout, job_id)
+    return _gone(job_id) if job is None else job.outcome
+
+
+def _look(layout: Layout, job_id: str) -> Job | None:
+    try:
+        return lookup.find(layout, job_id)[0]
+    except (NoSuchJob, CorruptDocument, NewerFormat):
+        return None
+
+
+def _gone(job_id: str) -> Outcome:
+    return Outcome.failed(f"job {job_id} is not there any more", reason="dependency")
+
+
+def _why(needed: str, outcome: Outcome) -> str:
+    """Tell why; the reason at the start of a chain stays to be seen at its end."""
+    error = outcome.error or ""
+    if outcome.reason == "dependency" and " has failed: " in error:
+        return error
+    return f"job {needed}, which this one needs, has failed: {error}"
+
+
+def _result(layout: Layout, job: Job) -> str | Outcome:
+    """Return what a completed job gave: its result, or what a command wrote to its stdout."""
+    if job.operation != operations.COMMAND:
+        return job.result or ""
+    path = lookup.output_of(layout, job, "stdout")
+    try:
+        read = reading.read(path, LARGEST_OUTPUT) if path else None
+        return read[0].decode("utf-8").rstrip("\n") if read else ""
+    except (reading.Unreadable, UnicodeDecodeError) as error:
+        told = f"the output of job {job.id} cannot be an operand: {error}"
+        return Outcome.failed(told, reason="dependency")

@@ -1,0 +1,109 @@
+"""Jobs that wait for their time, and when the next one comes.
+
+A delayed job lies in a bucket of ``delayed/`` that is named after its time, and its file's mtime is
+that time to the millisecond.  So a worker that waits knows from one listing of the buckets how long
+it may sleep, and looks into a bucket only when its 65 s have come: 100,000 jobs for later cost it
+nothing.
+
+Nothing here changes a job but by :func:`~spoolcalc.transitions.promote`.  Buckets that are empty
+are removed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from spoolcalc import files, reading
+from spoolcalc.layout import due_from, id_of, is_bucket
+from spoolcalc.transitions import promote, quarantine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from spoolcalc.layout import Layout
+
+
+class Calendar:
+    """Promotes what is due.  For one thread.
+
+    What it remembers of a directory holds while the directory's mtime stands still; an mtime so
+    recent that a change could hide behind it is not trusted.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._buckets: list[str] = []  # in order
+        self._seen = 0  # the mtime of delayed/, in nanoseconds, when they were listed
+        self._jobs: dict[str, tuple[int, list[tuple[float, str]]]] = {}  # of buckets that have come
+
+    def promote(self) -> float:
+        """Make runnable all that is due; return in how many seconds the next one may be."""
+        now = time.time()
+        self._list_buckets()
+        for bucket in self._buckets:
+            if due_from(bucket) > now:
+                return due_from(bucket) - now
+            rest = self._promote_from(bucket, now)
+            if rest is not None:
+                return rest
+        return math.inf
+
+    def _list_buckets(self) -> None:
+        status = reading.status(self._layout.delayed)
+        if status is None:
+            self._buckets = []
+        elif status.st_mtime_ns != self._seen:
+            self._seen = _trusted(status.st_mtime_ns)
+            found = []
+            for entry in reading.entries(self._layout.delayed) or ():
+                if is_bucket(entry.name) and entry.is_dir(follow_symlinks=False):
+                    found.append(entry.name)
+                elif not entry.name.startswith(".nfs"):
+                    quarantine(self._layout, entry.path, "neither a bucket nor a job of delayed/")
+            self._buckets = sorted(found)
+            self._jobs = {name: jobs for name, jobs in self._jobs.items() if name in set(found)}
+
+    def _promote_from(self, bucket: str, now: float) -> float | None:
+        """Promote what is due in a bucket; return when its next one is, None if it has none."""
+        path = f"{self._layout.delayed}/{bucket}"
+        status = reading.status(path)
+        if status is None:
+            return None
+        seen, jobs = self._jobs.get(bucket, (-1, []))
+        if status.st_mtime_ns != seen:
+            seen, jobs = (
+                _trusted(status.st_mtime_ns),
+                self._list(path, {name: due for due, name in jobs}),
+            )
+        while jobs and jobs[-1][0] <= now:
+            promote(self._layout, f"{path}/{jobs.pop()[1]}")
+            seen = 0  # this changed the directory
+        self._jobs[bucket] = seen, jobs
+        if jobs:
+            return jobs[-1][0] - now
+        files.remove_directory(path)
+        return None
+
+    def _list(self, path: str, known: dict[str, float]) -> list[tuple[float, str]]:
+        """Return the time and the name of each job, the first one last.
+
+        A time that is known is not looked up again; should it have changed, promote() sees to it.
+        """
+        jobs = []
+        for name in reading.names(path) or ():
+            if id_of(name) is None:
+                if not name.startswith(".nfs"):
+                    quarantine(self._layout, f"{path}/{name}", "its name is not that of a job")
+                continue
+            if name not in known:
+                status = reading.status(f"{path}/{name}")
+                if status is None:
+                    continue
+                known[name] = status.st_mtime
+            jobs.append((known[name], name))
+        return sorted(jobs, reverse=True)
+
+
+def _trusted(changed: int) -> int:
+    """Return a directory's mtime (nanoseconds) if it is so old that the next change will differ."""
+    return changed if time.time_ns() - changed > 100_000_000 else 0

@@ -1,0 +1,99 @@
+"""Who waits for whom: an index beside the documents, in names alone.
+
+    waits/<id>/<needed>.<need>     the job <id> still waits for <needed>
+    waits/<id>.new                 and is only being submitted
+    waited/<needed>/<id>           <needed> is waited for by <id>
+
+The documents hold the truth (their field ``after``); this is there so that the end of a job costs
+one look for each that waits for it, however many others wait, and so that ``clean`` keeps a result
+that is still needed.  It is not synced: after a power failure it may lack names, and the thorough
+sweep makes them again.
+
+Order of making: all of ``waits/<id>/`` before any ``waited/<needed>/<id>``, so that who finds the
+second can rely on the first.  Each step may be done twice, by anybody, and by several at once: who
+takes the last name away and removes the directory has a winner, and who finds no directory any more
+takes the job for ready.  Being ready here is a hint: whoever runs the job looks at its documents.
+"""
+
+from __future__ import annotations
+
+from spoolcalc import files, reading
+from spoolcalc.ids import is_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from spoolcalc.layout import Layout
+
+_NEW = ".new"
+
+
+def expect(layout: Layout, job_id: str, needs: Iterable[tuple[str, str]]) -> None:
+    """Note that a job that is about to be submitted waits; each need is an id and ok or any."""
+    needs = list(needs)
+    _note(layout, layout.waits, f"{job_id}{_NEW}")
+    for needed, need in needs:
+        _note(layout, f"{layout.waits}/{job_id}", f"{needed}.{need}")
+    for needed, _ in needs:
+        _note(layout, f"{layout.waited}/{needed}", job_id)
+
+
+def submitted(layout: Layout, job_id: str) -> bool:
+    """Note that a job lies where it should; tell whether it waits for nothing any more."""
+    files.remove(f"{layout.waits}/{job_id}{_NEW}")
+    return _is_ready(f"{layout.waits}/{job_id}")
+
+
+def incomplete(layout: Layout, job_ids: Iterable[str], before: float) -> list[str]:
+    """Return the ids of those jobs of which it is not known for what they wait.
+
+    Either the names are missing, or a submit began before that time (seconds since the epoch, by
+    the file system's clock) and has not ended.
+    """
+    names = set(reading.names(layout.waits) or ())
+    lacking = []
+    for job_id in job_ids:
+        if job_id not in names:
+            lacking.append(job_id)
+        elif job_id + _NEW in names:
+            status = reading.status(f"{layout.waits}/{job_id}{_NEW}")
+            if status is not None and status.st_mtime < before:
+                lacking.append(job_id)
+    return lacking
+
+
+def met(layout: Layout, needed: str, job_id: str, *, ok: bool) -> bool:
+    """Note that ``needed`` has ended, ``ok`` or not; tell whether ``job_id`` is to wait no longer.
+
+    A job that needed it to complete does not wait for the rest when it has failed.
+    """
+    own = f"{layout.waits}/{job_id}"
+    files.remove(f"{own}/{needed}.any")
+    needed_ok = files.remove(f"{own}/{needed}.ok")
+    return (needed_ok and not ok) or _is_ready(own)
+
+
+def waiting_for(layout: Layout, needed: str) -> list[str]:
+    """Return the ids of the jobs that wait for one, or need its result and have not ended."""
+    return [name for name in reading.names(f"{layout.waited}/{needed}") or () if is_id(name)]
+
+
+def forget(layout: Layout, job_id: str, needed: Iterable[str]) -> None:
+    """Remove what was noted of a job that has ended."""
+    own = f"{layout.waits}/{job_id}"
+    files.remove(own + _NEW)
+    for name in reading.names(own) or ():
+        files.remove(f"{own}/{name}")
+    files.remove_directory(own)
+    for other in needed:
+        files.remove(f"{layout.waited}/{other}/{job_id}")
+        files.remove_directory(f"{layout.waited}/{other}")
+
+
+def _is_ready(own: str) -> bool:
+    return files.remove_directory(own) or reading.status(own) is None
+
+
+def _note(layout: Layout, directory: str, name: str) -> None:
+    files.note(directory, name, layout.file_mode, layout.directory_mode)
