@@ -11,7 +11,7 @@ import os
 import time
 from contextlib import suppress
 
-from spoolcalc import files, liveness, reading
+from spoolcalc import files, liveness, orphans, reading
 from spoolcalc.dependants import check_blocked
 from spoolcalc.endings import charge, conclude, settle
 from spoolcalc.errors import NewerFormat, StorageFailure
@@ -108,6 +108,8 @@ def _give_up(
         taken = layout.wip_of(f"{mine.worker}{TAKEN}{victim}")
         if files.move(layout.wip_of(directory), taken):
             swept.workers[owner] = proof.reason
+            if proof.here:  # what it had started must not run beside the next attempt
+                orphans.kill_marked(victim)
             _recover(layout, mine, taken, proof.reason, swept)
     finally:
         proof.close()
