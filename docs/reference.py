@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).with_name("cli.md")
-COMMANDS = ("", "submit", "status", "wait", "fetch", "work", "operations", "clean", "init")
+COMMANDS = (
+    *("", "submit", "status", "wait", "fetch", "logs", "cancel", "retry", "work", "pause"),
+    *("resume", "operations", "clean", "init"),
+)
 
 HEAD = """\
 # The command line
@@ -47,14 +50,26 @@ prints.
 ## The fields of a job
 
 `spool status ID` in a pipe has these, in this order: id, state, operation, operands, submitted,
-last updated, number of attempts, worker, completed on, result, error. `--json` has them by name,
-every attempt by itself, and `exact` and `precision` of a computed result.
+last updated, number of attempts, worker, completed on, result, error, label, key, timeout, retries,
+not before, after (`ID:ok` or `ID:any`, commas between), exit code, progress. New ones are added at
+the end. `--json` has them by name, every attempt with its error by itself, `exact` and `precision`
+of a computed result, the `reason` of a failure, and of a command its `command` (where it runs, what
+is added to its environment, its stdin) and `output` (the files that keep what it writes).
 
 ## The lines of an overview
 
 `spool status` in a pipe: each state with its number of jobs, `corrupt`, `oldest_pending_seconds`
 (`-` if nothing is pending), `workers` with their number, and for each worker a line `worker` with
-its name, host, process id, start, and the ids of its jobs.
+its name, host, process id, start, and the ids of its jobs. `paused` has since when and the reason,
+or `-`.
+
+## Commands as jobs
+
+`spool submit [OPTIONS] exec COMMAND [ARGUMENT...]`: everything behind `exec` is the command's, so
+that options of `spool` stand before it; a lone `--` in front of the command is allowed. It will run
+in the directory in which it was submitted. `spool fetch` gives what it wrote to stdout, byte by
+byte, and so does `spool logs`, which can follow it while it runs; `--exit-code` hands its exit code
+on (128 + N if signal N ended it).
 
 ## The fields of an operation
 

@@ -49,6 +49,14 @@ class Bell:
         self._poll.poll(max(0, int(min(seconds, _LONGEST) * 1000 + 0.999)))
         self._drain()
 
+    def also(self, path: str) -> None:
+        """Be woken by what is written to another file, too, where inotify works."""
+        if self._inotify is not None:
+            from inotify_simple import flags
+
+            with suppress(OSError):  # gone, or one too many: the next sleep ends by itself
+                self._inotify.add_watch(path, flags.MODIFY)
+
     def wake(self) -> None:
         """End the sleep, from a signal handler or another thread."""
         with suppress(OSError):  # full: it is awake already; closed: it sleeps no more

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Set by the shell when it asks for completions, which only typer can give.
 _COMPLETING = "_SPOOL_COMPLETE"
+#: The operation whose operands, a command, may look like options.
+_COMMAND = "exec"
 _DIGITS = frozenset("0123456789")
 _NUMERIC = _DIGITS | frozenset(".eE+-")
 
@@ -41,8 +43,11 @@ def is_plain(arguments: Sequence[str]) -> bool:
     """Tell whether the arguments are a plain form."""
     if len(arguments) < 2 or arguments[0] not in ("submit", "fetch", "status"):
         return False
-    has_option = _is_option if arguments[0] == "submit" else _has_hyphen
-    return _COMPLETING not in os.environ and not any(map(has_option, arguments[1:]))
+    if _COMPLETING in os.environ:
+        return False
+    if arguments[0] != "submit":
+        return not any(map(_has_hyphen, arguments[1:]))
+    return arguments[1] == _COMMAND or not any(map(_is_option, arguments[1:]))
 
 
 def run_plain(arguments: Sequence[str]) -> int:

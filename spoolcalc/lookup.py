@@ -7,6 +7,7 @@ looks again before it says "no such job".
 
 from __future__ import annotations
 
+import json
 import os
 
 from spoolcalc import reading
@@ -14,7 +15,7 @@ from spoolcalc.document import MAX_DOCUMENT, Malformed, decode
 from spoolcalc.errors import BadJobId, CorruptDocument, NewerFormat, NoSuchJob, shown
 from spoolcalc.ids import is_id
 from spoolcalc.job import PRIORITIES, Job, State
-from spoolcalc.layout import file_name, id_of, is_bucket, is_pending_bucket, victim_of
+from spoolcalc.layout import PROGRESS, file_name, id_of, is_bucket, is_pending_bucket, victim_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from spoolcalc.layout import Layout
 
+#: The largest note beside a job, in bytes, that is read.
+LARGEST_NOTE = 64 * 1024
 #: How often all states are walked before a job is said to be nowhere.
 LOOKS = 3
 
@@ -115,6 +118,17 @@ def output_of(layout: Layout, job: Job, stream: str) -> str | None:
         if reading.status(path) is not None:
             return path
     return None
+
+
+def progress_of(layout: Layout, job: Job) -> dict[str, object] | None:
+    """Return what a running job last told of how far it is: ``fraction``, ``text`` and ``at``."""
+    path = f"{layout.wip_of(job.worker or '')}/{job.id}{PROGRESS}"
+    try:
+        found = reading.read(path, LARGEST_NOTE)
+        told = json.loads(found[0]) if found else None
+    except (reading.Unreadable, ValueError, RecursionError):
+        return None  # being written
+    return told if isinstance(told, dict) else None
 
 
 def count_corrupt(layout: Layout) -> int:

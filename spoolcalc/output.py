@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _STDOUT, _STDERR = 1, 2
+#: Bytes that are copied at once.
+_CHUNK = 1 << 20
 
 
 def hold_standard_descriptors() -> None:
@@ -41,10 +43,42 @@ def answer(text: str) -> None:
         data = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half a character, from an operation of somebody's
         data = text.encode("utf-8", "backslashreplace")
+    _write(data)
+    _settle()
+
+
+def copy(descriptor: int, path: str) -> int:
+    """Write what a file holds, from where its descriptor stands to its end; return how much.
+
+    The bytes as they are, however many: few are in memory at once.  ``path`` is for messages.
+    """
+    copied = 0
+    while True:
+        try:
+            data = os.read(descriptor, _CHUNK)
+        except OSError as error:
+            raise StorageFailure("read", path, error) from error
+        if not data:
+            break
+        _write(data)
+        copied += len(data)
+    if copied:
+        _settle()
+    return copied
+
+
+def _write(data: bytes) -> None:
     rest = memoryview(data)
     try:
         while rest:
             rest = rest[os.write(_STDOUT, rest) :]
+    except OSError as error:
+        raise StorageFailure("write to", "standard output", error) from error
+
+
+def _settle() -> None:
+    """Have what was written on disk, if it went into a file."""
+    try:
         if stat.S_ISREG(os.fstat(_STDOUT).st_mode):
             os.fsync(_STDOUT)
     except OSError as error:

@@ -55,21 +55,11 @@ def read(path: str, limit: int) -> tuple[bytes, os.stat_result] | None:
     Never blocks on a FIFO, follows no link, and raises :class:`Unreadable` for all that is no plain
     file of at most ``limit`` bytes.
     """
-    try:
-        descriptor = os.open(path, _READ)
-    except FileNotFoundError:
+    opened = _open(path)
+    if opened is None:
         return None
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EMLINK):
-            raise Unreadable("it is a symbolic link") from error
-        if error.errno == errno.ENXIO:
-            raise Unreadable("it is a socket or a device") from error
-        raise
+    descriptor, status = opened
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no plain file"
-            raise Unreadable(f"it is {kind}")
         if status.st_size > limit:
             raise Unreadable(f"it has {status.st_size} bytes, and {limit} is the limit")
         data = os.read(descriptor, status.st_size + 1)
@@ -82,6 +72,16 @@ def read(path: str, limit: int) -> tuple[bytes, os.stat_result] | None:
         with suppress(OSError):  # it was only read
             os.close(descriptor)
     return data, status
+
+
+@plainly("open")
+def plain_file(path: str) -> int | None:
+    """Return a descriptor to read a file by, however large; None if there is no such file.
+
+    Refuses as :func:`read` does what is no plain file.
+    """
+    opened = _open(path)
+    return None if opened is None else opened[0]
 
 
 @plainly("list")
@@ -120,3 +120,25 @@ def status(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _open(path: str) -> tuple[int, os.stat_result] | None:
+    try:
+        descriptor = os.open(path, _READ)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK):
+            raise Unreadable("it is a symbolic link") from error
+        if error.errno == errno.ENXIO:
+            raise Unreadable("it is a socket or a device") from error
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no plain file"
+            raise Unreadable(f"it is {kind}")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, status

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -26,6 +26,8 @@ from spoolcalc.layout import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from spoolcalc import Claim, Lease
 
     T = TypeVar("T")
 
@@ -164,6 +166,38 @@ class Commands:
         return {name: value for name, value in merged.items() if value is not None}
 
 
+class Attempt:
+    """A command that is being run, by nobody: what it writes and how it ends is up to the test."""
+
+    def __init__(self, spool: Spool, lease: Lease, claim: Claim) -> None:
+        self.job_id = claim.job.id
+        self.number = len(claim.job.attempts) + 1
+        self._spool = spool
+        self._lease = lease
+        self._claim = claim
+
+    def write(self, data: bytes, stream: str = "stdout") -> None:
+        """Write to one of its outputs."""
+        layout = self._spool.layout
+        path = Path(layout.output_of(self.job_id, self.number, self._lease.worker, stream))
+        path.parent.mkdir(exist_ok=True)
+        with path.open("ab") as file:
+            file.write(data)
+
+    def progress(self, told: bytes) -> None:
+        """Tell how far it is."""
+        path = Path(self._spool.layout.wip_of(self._lease.worker)) / f"{self.job_id}.progress"
+        path.write_bytes(told)
+
+    def end(self, exit_code: int = 0, **told: Any) -> None:
+        """End it."""
+        if exit_code:
+            outcome = Outcome.failed(f"exit code {exit_code}", exit_code=exit_code, **told)
+        else:
+            outcome = Outcome.completed("", exit_code=0, **told)
+        assert self._spool.finish(self._claim, outcome)
+
+
 class Jobs:
     """Puts jobs of each state into a spool, without a process."""
 
@@ -192,6 +226,22 @@ class Jobs:
     def failed(self, error: str = "division by zero", *, reason: str = "error") -> str:
         """Make a job that has failed."""
         return self._finished(Outcome.failed(error, reason=reason))
+
+    @contextmanager
+    def attempt(self) -> Iterator[Attempt]:
+        """Take the next job, a command, in hand."""
+        with self.spool.register() as lease:
+            claim = self.spool.claim(lease)
+            assert claim is not None
+            yield Attempt(self.spool, lease, claim)
+
+    def command(self, stdout: bytes, exit_code: int = 0, *, cut: bool | None = None) -> str:
+        """Make a command that has ended."""
+        job_id = self.spool.submit("exec", ["tool"])
+        with self.attempt() as attempt:
+            attempt.write(stdout)
+            attempt.end(exit_code, cut=cut)
+        return job_id
 
     def retrieved(self, result: str = "35") -> str:
         """Make a job that was fetched."""

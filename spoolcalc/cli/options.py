@@ -47,6 +47,9 @@ SpoolOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until it is finished.")]
+ExitCodeOption = Annotated[
+    bool, typer.Option("--exit-code", help="Exit as the command did, if the job was one.")
+]
 TimeoutOption = Annotated[
     float | None,
     typer.Option(

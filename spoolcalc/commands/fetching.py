@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 
-from spoolcalc import output
-from spoolcalc.commands.several import code_of, each, ids_from
-from spoolcalc.errors import OK, plain
+from spoolcalc import lookup, output, reading
+from spoolcalc.commands.several import beside, code_of, each, ids_from
+from spoolcalc.errors import CANCELLED, OK, SpoolUnusable, plain
+from spoolcalc.job import State
+from spoolcalc.operations import COMMAND
 from spoolcalc.render import jobs
 from spoolcalc.spool import Spool
 
@@ -24,37 +27,67 @@ def fetch(
     wait: bool = False,
     timeout: float | None = None,
     keep: bool = False,
+    exit_code: bool = False,
     as_json: bool = False,
 ) -> int:
-    """Print results, and mark them retrieved once they have left this process."""
+    """Print results, and mark them retrieved once they have left this process.
+
+    A command's result is what it wrote to its stdout, byte by byte.  ``exit_code``: return its own.
+    """
     spool = Spool(path)
     until = None if timeout is None else time.monotonic() + timeout
     found: list[Job] = []
+
+    def print_result(job: Job) -> None:
+        if job.operation == COMMAND:
+            _print_output(spool, job)
+        elif job.result is not None:
+            output.answer(job.result + "\n")
 
     def serve(job_id: str) -> int:
         if wait:
             from spoolcalc.commands.waiting import until_finished
 
             until_finished(spool, job_id, until)
-        deliver = found.append if as_json else _print_result
+        deliver = found.append if as_json else print_result
         job = spool.fetch(job_id, deliver, keep=keep or as_json)
-        if job.result is not None:
-            return OK
         if not as_json:
-            output.tell(f"spool: job {job_id} failed: {plain(job.error or '')}")
-        return code_of(job)
+            _tell(job)
+        return code_of(job, as_command=exit_code)
 
     code = each(ids_from(words), serve)
     if as_json:
-        output.answer(jobs.all_json(found))
+        output.answer(jobs.all_json(found, beside(spool)))
         if not keep:
             code = max(code, each([job.id for job in found], lambda i: _mark(spool, i)))
     return code
 
 
-def _print_result(job: Job) -> None:
-    if job.result is not None:
-        output.answer(job.result + "\n")
+def _print_output(spool: Spool, job: Job) -> None:
+    """Print what a command wrote; one that failed may have been ended before it was begun."""
+    path = lookup.output_of(spool.layout, job, "stdout")
+    descriptor = None if path is None else reading.plain_file(path)
+    if path is not None and descriptor is not None:
+        try:
+            output.copy(descriptor, path)
+        finally:
+            os.close(descriptor)
+    elif job.state is not State.FAILED:
+        raise SpoolUnusable(
+            f"what job {job.id} wrote is gone from {spool.layout.output}",
+            "Only `spool clean` should remove it, with its job.",
+        )
+
+
+def _tell(job: Job) -> None:
+    outcome = job.outcome
+    if job.state is State.FAILED:
+        if code_of(job) == CANCELLED:
+            output.tell(f"spool: job {job.id} was cancelled")
+        else:
+            output.tell(f"spool: job {job.id} failed: {plain(job.error or '')}")
+    if outcome is not None and outcome.cut:
+        output.tell(f"spool: job {job.id} wrote more than was kept of it")
 
 
 def _mark(spool: Spool, job_id: str) -> int:

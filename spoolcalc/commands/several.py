@@ -5,9 +5,10 @@ An error of one does not stop the others, and the exit code is the highest.
 
 from __future__ import annotations
 
-from spoolcalc import output
+from spoolcalc import lookup, output
 from spoolcalc.errors import CANCELLED, FAILED, OK, SpoolError, UsageError
 from spoolcalc.job import State
+from spoolcalc.operations import COMMAND
 from spoolcalc.render import jobs
 
 TYPE_CHECKING = False
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from spoolcalc.job import Job
+    from spoolcalc.spool import Spool
 
 
 def ids_from(words: Sequence[str]) -> Sequence[str]:
@@ -43,20 +45,43 @@ def each(ids: Sequence[str], serve: Callable[[str], int]) -> int:
     return worst
 
 
-def code_of(job: Job) -> int:
-    """Return the exit code that tells how a finished job ended."""
+def code_of(job: Job, *, as_command: bool = False) -> int:
+    """Return the exit code that tells how a finished job ended.
+
+    ``as_command``: of a command that ran to its end, its own.
+    """
     outcome = job.outcome
-    if outcome is None or outcome.state is State.COMPLETED:
+    if outcome is None:
+        return OK
+    if as_command and outcome.exit_code is not None:
+        return outcome.exit_code
+    if outcome.state is State.COMPLETED:
         return OK
     return CANCELLED if outcome.reason == "cancelled" else FAILED
 
 
-def answer_json(found: Iterable[Job]) -> None:
+def beside(spool: Spool) -> Callable[[Job], dict[str, object]]:
+    """Return what looks up the things that lie beside a job's document, if it has them."""
+
+    def look(job: Job) -> dict[str, object]:
+        more: dict[str, object] = {}
+        if job.state is State.WIP:
+            more["progress"] = lookup.progress_of(spool.layout, job)
+        if job.operation == COMMAND:
+            streams = ("stdout", "stderr")
+            more["output"] = {name: lookup.output_of(spool.layout, job, name) for name in streams}
+        return more
+
+    return look
+
+
+def answer_json(spool: Spool, found: Iterable[Job]) -> None:
     """Print what ``jobs.all_json`` would, a job at a time, as it comes."""
-    opening, closing = jobs.all_json([]).split("[]")
+    look = beside(spool)
+    opening, closing = jobs.all_json([], look).split("[]")
     output.answer(opening + "[")
     for number, job in enumerate(found):
-        output.answer((", " if number else "") + jobs.as_item(job))
+        output.answer((", " if number else "") + jobs.as_item(job, **look(job)))
     output.answer("]" + closing)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 
 from spoolcalc import output
-from spoolcalc.commands.several import answer_json, each, ids_from
+from spoolcalc.commands.several import answer_json, beside, each, ids_from
 from spoolcalc.errors import OK
+from spoolcalc.job import State
 from spoolcalc.render import jobs
 from spoolcalc.render import overview as views
 from spoolcalc.render.text import json_answer
@@ -14,9 +15,9 @@ from spoolcalc.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from spoolcalc.job import Job, State
+    from spoolcalc.job import Job
 
 #: How many jobs a table on a terminal shows.
 TABLE = 200
@@ -26,6 +27,7 @@ def status(path: str, words: Sequence[str], *, as_json: bool = False) -> int:
     """Print what is known of each job."""
     spool = Spool(path)
     found: list[Job] = []
+    look = beside(spool)
     shape = jobs.as_sheet if output.on_terminal() else jobs.as_line
 
     def serve(job_id: str) -> int:
@@ -33,43 +35,75 @@ def status(path: str, words: Sequence[str], *, as_json: bool = False) -> int:
         if as_json:
             found.append(job)
         else:
-            output.answer(shape(job))
+            output.answer(shape(job, **look(job)))
         return OK
 
     code = each(ids_from(words), serve)
     if as_json:
-        output.answer(jobs.all_json(found))
+        output.answer(jobs.all_json(found, look))
     return code
 
 
 def overview(path: str, *, as_json: bool = False) -> int:
     """Print the counts, the age of the oldest pending job, and the workers."""
-    seen = Spool(path).overview()
+    spool = Spool(path)
+    seen, paused = spool.overview(), spool.paused
     if as_json:
-        output.answer(json_answer(**views.as_object(seen)))
+        output.answer(json_answer(**views.as_object(seen, paused)))
         return OK
     if output.on_terminal():
-        output.answer(views.as_table(seen, output.width()))
+        output.answer(views.as_table(seen, paused, output.width()))
     else:
-        output.answer(views.as_lines(seen))
+        output.answer(views.as_lines(seen, paused))
     if seen.hint:
         output.tell(f"hint: {seen.hint}")
     return OK
 
 
-def listing(path: str, state: State, *, as_json: bool = False) -> int:
-    """Print the jobs in a state; however many there are, few are in memory at once."""
-    listed = Spool(path).list(state)
+def listing(
+    path: str,
+    state: State | None,
+    *,
+    label: str | None = None,
+    operation: str | None = None,
+    as_json: bool = False,
+) -> int:
+    """Print the jobs in a state, or in all, that have this label and operation.
+
+    However many there are, few are in memory at once.
+    """
+    spool = Spool(path)
+    listed = _selected(spool, state, label, operation)
+    look = beside(spool)
     if as_json:
-        answer_json(listed)
+        answer_json(spool, listed)
     elif output.on_terminal():
+        from shlex import quote
+
         first = list(itertools.islice(listed, TABLE + 1))
-        output.answer(jobs.as_table(first[:TABLE], state.value, output.width()))
+        title = "all jobs" if state is None else state.value
+        output.answer(jobs.as_table(first[:TABLE], title, output.width()))
         if len(first) > TABLE:
+            options = {"state": state, "label": label, "operation": operation}
+            words = [f"--{name} {quote(value)}" for name, value in options.items() if value]
             output.tell(
-                f"The first {TABLE} are shown; `spool status --state {state} | cat` has all."
+                f"The first {TABLE} are shown; `spool status {' '.join(words)} | cat` has all."
             )
     else:
         for job in listed:
-            output.answer(jobs.as_line(job))
+            output.answer(jobs.as_line(job, **look(job)))
     return OK
+
+
+def _selected(
+    spool: Spool, state: State | None, label: str | None, operation: str | None
+) -> Iterator[Job]:
+    """Yield jobs, each once, though one may move on from state to state meanwhile."""
+    given = set()
+    for each_state in State if state is None else (state,):
+        for job in spool.list(each_state):
+            if label in (None, job.label) and operation in (None, job.operation):
+                if state is None and job.id in given:
+                    continue
+                given.add(job.id)
+                yield job

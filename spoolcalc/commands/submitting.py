@@ -1,10 +1,11 @@
-"""``submit`` of one job; ``feed`` does many."""
+"""``submit`` of one job; ``feeding`` does many."""
 
 from __future__ import annotations
 
 from spoolcalc import output
+from spoolcalc.commands.several import beside
 from spoolcalc.errors import OK
-from spoolcalc.job import DEFAULT_PRIORITY
+from spoolcalc.operations import COMMAND
 from spoolcalc.render import jobs
 from spoolcalc.spool import Spool
 from spoolcalc.submission import prepare
@@ -12,6 +13,15 @@ from spoolcalc.submission import prepare
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
+
+
+def operands_of(operation: str, words: Sequence[str]) -> Sequence[str]:
+    """Return the operands in what was written behind an operation.
+
+    All that is written behind ``exec`` is the command's, but for a lone ``--`` before it.
+    """
+    return words[1:] if operation == COMMAND and words[:1] == ["--"] else words
 
 
 def submit(
@@ -19,21 +29,27 @@ def submit(
     operation: str,
     operands: Sequence[str],
     *,
-    priority: int = DEFAULT_PRIORITY,
     as_json: bool = False,
     wait: bool = False,
-    timeout: float | None = None,
+    patience: float | None = None,
+    exit_code: bool = False,
+    **options: Any,  # those of submission.prepare, which checks them
 ) -> int:
     """Submit one job and print its id, or with ``wait`` its result."""
-    document = prepare(operation, operands, priority=priority)  # before a spool is made for it
+    document = prepare(operation, operands_of(operation, operands), **options)
+    # Only now that it is known to be good is a spool made for it.
     spool = Spool(path, create=True)
     [job_id] = spool.publish([document])
     try:
         if wait:
             from spoolcalc.commands.fetching import fetch
 
-            return fetch(path, [job_id], wait=True, timeout=timeout, as_json=as_json)
-        output.answer(jobs.all_json([spool.find(job_id)]) if as_json else job_id + "\n")
+            return fetch(
+                path, [job_id], wait=True, timeout=patience, as_json=as_json, exit_code=exit_code
+            )
+        output.answer(
+            jobs.all_json([spool.find(job_id)], beside(spool)) if as_json else job_id + "\n"
+        )
     except BaseException:
         output.tell(f"spool: job {job_id} was submitted all the same")
         raise

@@ -40,13 +40,18 @@ def wait(
     *,
     first: bool = False,
     timeout: float | None = None,
+    exit_code: bool = False,
     as_json: bool = False,
 ) -> int:
-    """Print each job's id and state as it ends; with ``first``, of the first one alone."""
-    sleep = _Sleep(Spool(path), ids_from(words), first=first, timeout=timeout)
+    """Print each job's id and state as it ends; with ``first``, of the first one alone.
+
+    ``exit_code``: return a command's own exit code.
+    """
+    spool = Spool(path)
+    sleep = _Sleep(spool, ids_from(words), first=first, timeout=timeout, exit_code=exit_code)
     if as_json:
         ended = (job_id for batch in sleep.batches() for job_id, _ in batch)
-        answer_json(job for job in map(sleep.find, ended) if job is not None)
+        answer_json(spool, (job for job in map(sleep.find, ended) if job is not None))
     else:
         for batch in sleep.batches():
             output.answer("".join(f"{job_id}\t{state}\n" for job_id, state in batch))
@@ -57,11 +62,18 @@ class _Sleep:
     """A wait for many jobs.  ``code`` is the highest exit code so far; errors are told."""
 
     def __init__(
-        self, spool: Spool, ids: Sequence[str], *, first: bool, timeout: float | None
+        self,
+        spool: Spool,
+        ids: Sequence[str],
+        *,
+        first: bool,
+        timeout: float | None,
+        exit_code: bool,
     ) -> None:
         self.code = OK
         self._spool = spool
         self._first = first
+        self._exit_code = exit_code
         self._until = None if timeout is None else time.monotonic() + timeout
         self._awaited = Awaited(spool.layout, [i for i in ids if is_id(i) or self.find(i)])
         self._turn: Iterator[str] = iter(())
@@ -97,12 +109,17 @@ class _Sleep:
         batch = []
         for job_id, state in self._awaited.look():
             batch.append((job_id, state))
-            if state is State.FAILED:
-                job = self.find(job_id)
-                self.code = max(self.code, FAILED, OK if job is None else code_of(job))
+            if state is State.FAILED or self._exit_code:
+                self.code = max(self.code, self._code_of(job_id, state))
             if self._first:
                 break
         return batch
+
+    def _code_of(self, job_id: str, state: State) -> int:
+        job = self.find(job_id)
+        if job is None or job.outcome is None:  # tried again meanwhile
+            return FAILED if state is State.FAILED else OK
+        return code_of(job, as_command=self._exit_code)
 
     def _search(self, number: int) -> None:
         """Look so many of the open ones up, and wait no longer for those that are gone."""

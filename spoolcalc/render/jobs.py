@@ -1,4 +1,8 @@
-"""Jobs as lines, sheets, tables and JSON."""
+"""Jobs as lines, sheets, tables and JSON.
+
+``more`` is what lies beside a job's document, where somebody has looked: ``progress``, as the
+worker wrote it, and ``output``, the paths of what a command writes.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from spoolcalc.render.text import drawn, field, json_answer, short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from spoolcalc.job import Job
@@ -29,10 +33,18 @@ FIELDS = (
     "completed_on",
     "result",
     "error",
+    "label",
+    "key",
+    "timeout",
+    "retries",
+    "not_before",
+    "after",
+    "exit_code",
+    "progress",
 )
 
 
-def as_object(job: Job) -> dict[str, Any]:
+def as_object(job: Job, **more: object) -> dict[str, Any]:
     """Return a job as the object that JSON answers hold."""
     outcome = job.outcome
     attempts = [
@@ -55,31 +67,48 @@ def as_object(job: Job) -> dict[str, Any]:
         "precision": outcome and outcome.precision,
         "error": outcome and outcome.error,
         "reason": outcome and outcome.reason,
+        "label": job.label,
+        "key": job.key,
+        "timeout": job.timeout,
+        "retries": job.retries,
+        "backoff": job.backoff if job.retries else None,
+        "not_before": job.not_before,
+        "after": [{"id": job_id, "need": need} for job_id, need in job.after],
+        "command": job.command,
+        "max_output": job.max_output,
+        "exit_code": outcome and outcome.exit_code,
+        "cut": outcome and outcome.cut,
+        "progress": None,
+        "output": None,
+        **more,
     }
 
 
-def all_json(jobs: Iterable[Job]) -> str:
-    """Return jobs as one JSON object."""
-    return json_answer(jobs=[as_object(job) for job in jobs])
+def all_json(jobs: Iterable[Job], look: Callable[[Job], dict[str, object]]) -> str:
+    """Return jobs as one JSON object; ``look`` gives each one's ``more``."""
+    return json_answer(jobs=[as_object(job, **look(job)) for job in jobs])
 
 
-def as_item(job: Job) -> str:
+def as_item(job: Job, **more: object) -> str:
     """Return one job as it stands in the list of :func:`all_json`."""
-    return json.dumps(as_object(job))
+    return json.dumps(as_object(job, **more))
 
 
-def as_line(job: Job) -> str:
+def as_line(job: Job, **more: object) -> str:
     """Return a job as one line of tab-separated fields."""
-    return "\t".join(map(field, _values(job))) + "\n"
+    return "\t".join(map(field, _values(job, more))) + "\n"
 
 
-def as_sheet(job: Job) -> str:
+def as_sheet(job: Job, **more: object) -> str:
     """Return a job as a sheet for a terminal: a line for each field that has a value."""
     rows = [
         (name, value)
-        for name, value in zip(FIELDS, _values(job), strict=True)
-        if value not in (None, "")
+        for name, value in zip(FIELDS, _values(job, more), strict=True)
+        if value not in (None, "") and (name, value) != ("retries", 0)
     ]
+    written = more.get("output")
+    if isinstance(written, dict):
+        rows += [(stream, path) for stream, path in written.items() if path is not None]
     lines = [f"{name.replace('_', ' '):<13} {plain(str(value))}" for name, value in rows]
     for number, attempt in enumerate(job.attempts, 1):
         error = f": {attempt.error}" if attempt.error else ""
@@ -94,13 +123,16 @@ def as_table(jobs: Sequence[Job], title: str, width: int) -> str:
     from rich.text import Text
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("id", "state", "job", "submitted", "attempts", "outcome"):
-        table.add_column(name, no_wrap=name in ("id", "state"), overflow="fold")
+    labelled = any(job.label for job in jobs)
+    for name in ("id", "state", "label", "job", "submitted", "attempts", "outcome"):
+        if name != "label" or labelled:
+            table.add_column(name, no_wrap=name in ("id", "state"), overflow="fold")
     for job in jobs:
         outcome = job.result if job.result is not None else job.error or ""
         cells = (
             job.id,
             job.state.value,
+            *([short(job.label or "")] if labelled else []),
             short(" ".join((job.operation, *job.operands))),
             timestamp(seconds_of(job.id))[5:19].replace("T", " "),
             str(len(job.attempts)),
@@ -117,7 +149,16 @@ def _worker(job: Job) -> str | None:
     return job.attempts[-1].worker if job.attempts else None
 
 
-def _values(job: Job) -> tuple[object, ...]:
+def _progress(told: object) -> str | None:
+    """Return how far a job is as people read it: ``40% half the files``."""
+    if not isinstance(told, dict):
+        return None
+    fraction, text = told.get("fraction"), str(told.get("text") or "")
+    percent = f"{fraction:.0%}" if isinstance(fraction, (int, float)) else ""
+    return " ".join(filter(None, (percent, text))) or None
+
+
+def _values(job: Job, more: dict[str, object]) -> tuple[object, ...]:
     return (
         job.id,
         job.state.value,
@@ -130,4 +171,12 @@ def _values(job: Job) -> tuple[object, ...]:
         job.completed_on,
         job.result,
         job.error,
+        job.label,
+        job.key,
+        None if job.timeout is None else f"{job.timeout:g}",
+        job.retries,
+        job.not_before,
+        ",".join(f"{job_id}:{need}" for job_id, need in job.after),
+        None if job.outcome is None else job.outcome.exit_code,
+        _progress(more.get("progress")),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from spoolcalc.errors import plain
 from spoolcalc.job import timestamp
 from spoolcalc.render.text import drawn, field, short
 
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
     from spoolcalc.overview import Overview
 
 
-def as_object(overview: Overview) -> dict[str, Any]:
-    """Return the overview as the object that JSON answers hold."""
+def as_object(overview: Overview, paused: dict[str, str] | None) -> dict[str, Any]:
+    """Return the overview as the object that JSON answers hold.
+
+    ``paused`` is since when (``since``) and for what ``reason``, None if the spool is not.
+    """
     return {
         "spool": overview.path,
         "counts": {state.value: number for state, number in overview.counts.items()},
@@ -35,10 +39,11 @@ def as_object(overview: Overview) -> dict[str, Any]:
             for view in overview.workers
         ],
         "hint": overview.hint,
+        "paused": paused,
     }
 
 
-def as_lines(overview: Overview) -> str:
+def as_lines(overview: Overview, paused: dict[str, str] | None) -> str:
     """Return the overview as tab-separated lines, the first field naming what the line tells."""
     lines = [f"{state.value}\t{number}" for state, number in overview.counts.items()]
     lines.append(f"corrupt\t{overview.corrupt}")
@@ -49,10 +54,12 @@ def as_lines(overview: Overview) -> str:
         at = ",".join(job.id for job in view.jobs)
         fields = ("worker", view.worker, view.host, view.pid, view.started, at)
         lines.append("\t".join(map(field, fields)))
+    pause = ("paused", paused["since"], paused["reason"]) if paused else ("paused", None)
+    lines.append("\t".join(map(field, pause)))
     return "\n".join(lines) + "\n"
 
 
-def as_table(overview: Overview, width: int) -> str:
+def as_table(overview: Overview, paused: dict[str, str] | None, width: int) -> str:
     """Return the overview as tables for a terminal."""
     from rich.table import Table
     from rich.text import Text
@@ -67,6 +74,9 @@ def as_table(overview: Overview, width: int) -> str:
     if overview.corrupt:
         counts.add_row("corrupt", str(overview.corrupt))
     text = drawn(counts, width)
+    if paused is not None:
+        reason = f": {paused['reason']}" if paused["reason"] else ""
+        text += f"paused since {plain(paused['since'])}{plain(reason)}\n"
     if overview.oldest is not None:
         text += f"oldest pending: {age(overview.oldest)}\n"
     if overview.workers:

@@ -58,6 +58,7 @@ def test_the_overview_as_lines(run: Callable[..., Ran], jobs: Jobs) -> None:
         "retrieved": "1",
         "corrupt": "0",
         "workers": "0",
+        "paused": "-",
     }
     assert "4 jobs wait" in ended.stderr
     assert "spool work" in ended.stderr
@@ -69,6 +70,7 @@ def test_the_overview_of_nothing(run: Callable[..., Ran], jobs: Jobs) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     told = dict(line.split("\t") for line in ended.stdout.splitlines())
     assert told.pop("oldest_pending_seconds") == "-"
+    assert told.pop("paused") == "-"
     assert set(told.values()) == {"0"}
 
 

@@ -11,6 +11,7 @@ import os
 import shlex
 
 from spoolcalc import output, reading
+from spoolcalc.commands.submitting import operands_of
 from spoolcalc.errors import OK, USAGE, StorageFailure, UsageError
 from spoolcalc.render.text import json_answer
 from spoolcalc.spool import GROUP, Spool
@@ -19,6 +20,7 @@ from spoolcalc.submission import prepare
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
     from spoolcalc.job import Document
 
@@ -32,15 +34,16 @@ def submit_from(
     path: str,
     file: str,
     *,
-    priority: int,
     keep_going: bool = False,
     as_json: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
+    **options: Any,  # those of submission.prepare, which checks them
 ) -> int:
     """Submit each line of ``file`` (``-`` is stdin) and print one id a line, in order.
 
     A bad line ends it, or with ``keep_going`` is told and passed over, for exit code 2 at the end.
-    ``on_progress`` is told the bytes read and the jobs submitted, after each group.
+    ``options`` are those of every job.  ``on_progress`` is told the bytes read and the jobs
+    submitted, after each group.
     """
     spool: Spool | None = None
     code = OK
@@ -52,7 +55,8 @@ def submit_from(
             try:
                 words = _words(line)
                 if words:
-                    group.append((number, prepare(words[0], words[1:], priority=priority)))
+                    operands = operands_of(words[0], words[1:])
+                    group.append((number, prepare(words[0], operands, **options)))
             except UsageError as error:
                 bad = _named(error, file, number, done + len(group))
                 if not keep_going:
