@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]
 
+#: The operation that runs a command; its operands are the command's words.
+COMMAND = "exec"
 #: A job that took this many workers down with it is not tried again.
 MAX_CRASHES = 3
 #: ``--priority``: 0 is taken first, 9 last.

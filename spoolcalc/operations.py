@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from spoolcalc.definition import Answer, Operation, OperationFailed
 from spoolcalc.errors import BadOperands, UnknownOperation, shown
+from spoolcalc.job import COMMAND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ __all__ = [
     "is_built_in",
     "names",
 ]
-
-#: The operation that runs a command; its operands are the command's words.
-COMMAND = "exec"
 
 _loaded: dict[str, Operation] = {}
 

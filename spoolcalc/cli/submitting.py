@@ -14,8 +14,7 @@ from spoolcalc.cli.app import finish
 from spoolcalc.cli.options import JsonOption, SpoolOption, offer_operations
 from spoolcalc.commands import submitting
 from spoolcalc.errors import OK, UsageError
-from spoolcalc.job import DEFAULT_PRIORITY
-from spoolcalc.operations import COMMAND
+from spoolcalc.job import COMMAND, DEFAULT_PRIORITY
 from spoolcalc.units import moment, seconds, size
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ import time
 from spoolcalc import lookup, output, reading
 from spoolcalc.commands.several import beside, code_of, each, ids_from
 from spoolcalc.errors import CANCELLED, OK, SpoolUnusable, plain
-from spoolcalc.job import State
-from spoolcalc.operations import COMMAND
+from spoolcalc.job import COMMAND, State
 from spoolcalc.render import jobs
 from spoolcalc.spool import Spool
 

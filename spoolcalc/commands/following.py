@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from spoolcalc import lookup, output, reading
 from spoolcalc.bell import Bell
 from spoolcalc.errors import OK, NoSuchJob, NotFinished, UsageError, plain
-from spoolcalc.operations import COMMAND
+from spoolcalc.job import COMMAND
 from spoolcalc.spool import Spool
 
 TYPE_CHECKING = False

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from spoolcalc import lookup, output
 from spoolcalc.errors import CANCELLED, FAILED, OK, SpoolError, UsageError
-from spoolcalc.job import State
-from spoolcalc.operations import COMMAND
+from spoolcalc.job import COMMAND, State
 from spoolcalc.render import jobs
 
 TYPE_CHECKING = False

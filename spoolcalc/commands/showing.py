@@ -9,8 +9,6 @@ from spoolcalc.commands.several import answer_json, beside, each, ids_from
 from spoolcalc.errors import OK
 from spoolcalc.job import State
 from spoolcalc.render import jobs
-from spoolcalc.render import overview as views
-from spoolcalc.render.text import json_answer
 from spoolcalc.spool import Spool
 
 TYPE_CHECKING = False
@@ -46,6 +44,9 @@ def status(path: str, words: Sequence[str], *, as_json: bool = False) -> int:
 
 def overview(path: str, *, as_json: bool = False) -> int:
     """Print the counts, the age of the oldest pending job, and the workers."""
+    from spoolcalc.render import overview as views
+    from spoolcalc.render.text import json_answer
+
     spool = Spool(path)
     seen, paused = spool.overview(), spool.paused
     if as_json:
@@ -55,8 +56,9 @@ def overview(path: str, *, as_json: bool = False) -> int:
         output.answer(views.as_table(seen, paused, output.width()))
     else:
         output.answer(views.as_lines(seen, paused))
-    if seen.hint:
-        output.tell(f"hint: {seen.hint}")
+    hint = seen.hint if paused is None else "workers take no job until `spool resume`"
+    if hint:
+        output.tell(f"hint: {hint}")
     return OK
 
 

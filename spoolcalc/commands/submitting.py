@@ -5,7 +5,7 @@ from __future__ import annotations
 from spoolcalc import output
 from spoolcalc.commands.several import beside
 from spoolcalc.errors import OK
-from spoolcalc.operations import COMMAND
+from spoolcalc.job import COMMAND
 from spoolcalc.render import jobs
 from spoolcalc.spool import Spool
 from spoolcalc.submission import prepare

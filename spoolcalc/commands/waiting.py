@@ -171,8 +171,10 @@ def until_finished(spool: Spool, job_id: str, until: float | None) -> None:
 
 def too_late(spool: Spool, job: Job) -> NotFinished:
     """Return the error of a wait that ran out, with what may be the cause."""
-    idle = job.state is State.PENDING and not spool.overview().workers
-    return NotFinished(
-        f"not finished in time: job {job.id} is {job.state}",
-        "No worker is alive: start one with `spool work`." if idle else "",
-    )
+    hint = ""
+    if job.state is State.PENDING:
+        if spool.paused is not None:
+            hint = "The spool is paused: `spool resume` ends that."
+        elif not spool.overview().workers:
+            hint = "No worker is alive: start one with `spool work`."
+    return NotFinished(f"not finished in time: job {job.id} is {job.state}", hint)

@@ -109,7 +109,10 @@ def test_a_paused_spool_runs_nothing(run: Callable[..., Ran], jobs: Jobs) -> Non
     assert run("pause", "--reason", "the disk is\tbeing moved") == (0, "", "")
     assert run("work", "--once").returncode == 0
     assert jobs.state(job_id) is State.PENDING
-    line = run("status").stdout.splitlines()[-1].split("\t")
+    ended = run("status")
+    assert "spool resume" in ended.stderr
+    assert "spool resume" in run("wait", "--timeout", "0", job_id).stderr
+    line = ended.stdout.splitlines()[-1].split("\t")
     assert (line[0], line[2]) == ("paused", "the disk is\\tbeing moved")
     told = json.loads(run("status", "--json").stdout)["paused"]
     assert told == {"since": line[1], "reason": "the disk is\tbeing moved"}
