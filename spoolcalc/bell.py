@@ -35,6 +35,8 @@ class Bell:
         os.set_blocking(self._writer, False)
         self._poll = select.poll()
         self._poll.register(self._reader, select.POLLIN)
+        self._deaf = select.poll()
+        self._deaf.register(self._reader, select.POLLIN)
         self._inotify = self._watch()
         if self._inotify is not None:
             self._poll.register(self._inotify.fileno(), select.POLLIN)
@@ -46,7 +48,7 @@ class Bell:
 
     def wait(self, seconds: float) -> None:
         """Sleep until it rings or :meth:`wake` is called, at most ``seconds``."""
-        self._poll.poll(max(0, int(min(seconds, _LONGEST) * 1000 + 0.999)))
+        self._poll.poll(_milliseconds(seconds))
         self._drain()
 
     def also(self, path: str) -> None:
@@ -56,6 +58,21 @@ class Bell:
 
             with suppress(OSError):  # gone, or one too many: the next sleep ends by itself
                 self._inotify.add_watch(path, flags.MODIFY)
+
+    def rest(self, seconds: float) -> None:
+        """Sleep as :meth:`wait` does, but do not let the ring disturb; the next wait hears it."""
+        self._deaf.poll(_milliseconds(seconds))
+        self._calm()
+
+    def watch(self, descriptor: int) -> None:
+        """Let sleeps also end while ``descriptor`` is readable, until :meth:`unwatch`."""
+        for poll in (self._poll, self._deaf):
+            poll.register(descriptor, select.POLLIN)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Stop watching a descriptor, before it is closed."""
+        for poll in (self._poll, self._deaf):
+            poll.unregister(descriptor)
 
     def wake(self) -> None:
         """End the sleep, from a signal handler or another thread."""
@@ -96,7 +113,14 @@ class Bell:
         return inotify
 
     def _drain(self) -> None:
-        with suppress(BlockingIOError):
-            os.read(self._reader, 4096)
+        self._calm()
         if self._inotify is not None:
             self._inotify.read(timeout=0)
+
+    def _calm(self) -> None:
+        with suppress(BlockingIOError):
+            os.read(self._reader, 4096)
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(0, int(min(seconds, _LONGEST) * 1000 + 0.999))

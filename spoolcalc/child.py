@@ -15,13 +15,17 @@ import pickle
 import signal
 import sys
 import threading
+import time
 
 from spoolcalc import orphans
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+#: How many reports are passed on at once, and in each second.
+BURST = 20
 #: How a message begins: its length in so many bytes.
 PREFIX = 8
 #: How long (seconds) is waited for what a function left behind to be gone.
@@ -59,6 +63,26 @@ def send(message: object) -> None:
     if _channel < 0:
         raise RuntimeError("this process is not a worker's child")
     _tell((SENT, _task, message))
+
+
+def teller() -> Callable[[float | None, str], None] | None:
+    """Return what tells the worker how far a function is; None if this is not a child.
+
+    Of reports that come in a flood, only some are passed on; those that come now and then all are.
+    """
+    if _channel < 0:
+        return None
+    left, seen = float(BURST), time.monotonic()
+
+    def tell(fraction: float | None, text: str) -> None:
+        nonlocal left, seen
+        now = time.monotonic()
+        left, seen = min(BURST, left + (now - seen) * BURST), now
+        if left >= 1:
+            left -= 1
+            send((fraction, text))
+
+    return tell
 
 
 def _serve(number: int, pickled: bytes) -> None:

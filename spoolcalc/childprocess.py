@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     #: Is called, on a thread of the executor's own, with what the function sends on its way.
-    OnMessage = Callable[[object], object]
+    OnMessage = Callable[[Any], object]
 
 #: How long (seconds) a child that is not needed any more may take to leave by itself.
 LEAVING = 1.0
@@ -45,7 +45,7 @@ class ChildDied(ChildError):
 
     def __init__(self, code: int) -> None:
         self.code = code
-        how = f"exited with {code}" if code >= 0 else f"was killed by {_signal_name(-code)}"
+        how = f"exited with {code}" if code >= 0 else f"was killed by {orphans.signal_name(-code)}"
         super().__init__(f"its process {how}")
 
 
@@ -185,10 +185,3 @@ class Child:
             self.signal(signal.SIGKILL)
             self.await_death()
         self.close()
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -121,6 +121,7 @@ class ChildExecutor(Executor):
             if self._idle < len(self._waiting) and len(self._hosts) < self._max_workers:
                 host = _Host(self)
                 self._hosts.append(host)
+                self._idle += 1
                 host.start()
             else:
                 self._work.notify()
@@ -143,15 +144,17 @@ class ChildExecutor(Executor):
     def next_task(self) -> _Task | None:
         """Wait for something to run; None when there will be no more."""
         with self._lock:
+            while not self._waiting:
+                if self._ended:
+                    return None
+                self._work.wait()
+            self._idle -= 1
+            return self._waiting.popleft()
+
+    def done(self) -> None:
+        """Note that a host is about to be idle: before anybody hears that its task is done."""
+        with self._lock:
             self._idle += 1
-            try:
-                while not self._waiting:
-                    if self._ended:
-                        return None
-                    self._work.wait()
-                return self._waiting.popleft()
-            finally:
-                self._idle -= 1
 
 
 class _Host(threading.Thread):
@@ -201,12 +204,15 @@ class _Host(threading.Thread):
         with self._lock:  # before it counts as running: who cannot cancel it can kill it
             self._at_hand, self._kill_at, self._killed = future, None, False
         if not future.set_running_or_notify_cancel():
+            self._executor.done()
             return
         try:
             value = self._run(task)
         except BaseException as error:  # noqa: BLE001 - the future raises it
+            self._executor.done()
             future.set_exception(error)
         else:
+            self._executor.done()
             future.set_result(value)
 
     def _run(self, task: _Task) -> object:

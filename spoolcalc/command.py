@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -45,19 +44,30 @@ _GUARDIAN = (
 class CommandEnd:
     """How a command ended.
 
-    ``exit_code``: 128 + N if signal N killed it, None if it could not be started (``error`` says
-    why, in one line) or if nobody knows (``vanished``: its guardian was killed).
+    ``exit_code``: 128 + N if ``signal`` N killed it, None if it could not be started (``error``
+    says why, in one line) or if nobody knows (``vanished``: its guardian was killed).
     ``cut``: it wrote more than ``max_output`` bytes.  ``left``: how many processes it had left
     behind, which were killed.  ``killed``: :meth:`RunningCommand.kill` had asked for it.
     ``lost``: its output could not be kept; it was killed for that, and is not to blame.
     """
 
-    __slots__ = ("cut", "error", "exit_code", "killed", "left", "lost", "seconds", "vanished")
+    __slots__ = (
+        "cut",
+        "error",
+        "exit_code",
+        "killed",
+        "left",
+        "lost",
+        "seconds",
+        "signal",
+        "vanished",
+    )
 
     def __init__(
         self,
         exit_code: int | None = None,
         *,
+        signal: int | None = None,
         error: str | None = None,
         cut: bool = False,
         seconds: float = 0.0,
@@ -67,6 +77,7 @@ class CommandEnd:
         vanished: bool = False,
     ) -> None:
         self.exit_code = exit_code
+        self.signal = signal
         self.error = error
         self.cut = cut
         self.seconds = seconds
@@ -249,6 +260,7 @@ def _understood(command: Command, told: dict[str, Any]) -> CommandEnd:
         lost = StorageFailure("write", path, OSError(number, os.strerror(number)))
     return CommandEnd(
         told["exit_code"],
+        signal=told["signal"],
         error=_told(command, told["refused"].decode(errors="replace")) or None,
         cut=told["cut"],
         seconds=told["seconds"],
@@ -272,11 +284,3 @@ def _told(command: Command, refused: str) -> str:
     if number == errno.ENOENT and "/" not in command.argv[0]:
         return f"no such command: {command.argv[0]}"
     return f"it cannot be executed: {command.argv[0]}: {reason}"
-
-
-def signal_name(number: int) -> str:
-    """Return what a signal is called: ``SIGKILL``, or ``signal 40``."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

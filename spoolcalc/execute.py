@@ -9,20 +9,14 @@ from spoolcalc.job import Outcome
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
+
+    from spoolcalc.context import Context, Report
 
 #: The longest result, in characters, that is kept in a job's document.
 LONGEST_RESULT = 4 * 1024 * 1024
 #: The most characters that the operands of a light job have together.
 LIGHT = 256
-
-
-def knows(operation: str) -> bool:
-    """Tell whether jobs of that operation can be run here."""
-    try:
-        operations.get(operation)
-    except UnknownOperation:
-        return False
-    return True
 
 
 def is_light(operation: str, operands: Sequence[str]) -> bool:
@@ -35,10 +29,36 @@ def is_light(operation: str, operands: Sequence[str]) -> bool:
     return arithmetic and sum(map(len, operands)) <= LIGHT
 
 
-def execute(operation: str, operands: Sequence[str]) -> Outcome:
+def work(
+    operation: str,
+    operands: Sequence[str],
+    job_id: str,
+    attempt: int,
+    report: Report | None = None,
+) -> dict[str, Any]:
+    """Run an operation, in whatever process or thread this is; return the outcome's fields.
+
+    They can be passed between processes.  If the operation is unknown, or cannot be loaded, they
+    are only ``unknown``, with the reason.  In a child, the worker hears the progress.
+    """
+    from spoolcalc.child import teller
+    from spoolcalc.context import Context
+
+    try:
+        operations.get(operation)
+    except UnknownOperation as error:
+        return {"unknown": error.message}
+    report = report or teller()
+    context = Context(job_id, attempt, report) if report is not None else Context(job_id, attempt)
+    outcome = execute(operation, operands, context)
+    fields = {name: getattr(outcome, name) for name in outcome.__slots__}
+    return {**fields, "state": outcome.state.value}
+
+
+def execute(operation: str, operands: Sequence[str], context: Context | None = None) -> Outcome:
     """Run an operation; whatever it raises is the outcome, said in one line."""
     try:
-        answer = operations.get(operation).run(operands)
+        answer = operations.get(operation).run(operands, context)
         if not isinstance(answer.result, str):
             raise TypeError(f"its answer is a {type(answer.result).__name__}, not a text")
     except operations.OperationFailed as error:
@@ -46,7 +66,7 @@ def execute(operation: str, operands: Sequence[str]) -> Outcome:
     except UsageError as error:
         return Outcome.failed(error.message)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a job's own failure, of any kind
-        return Outcome.failed(_told(error))
+        return Outcome.failed(told(error))
     if len(answer.result) > LONGEST_RESULT:
         return Outcome.failed(
             f"the result has {len(answer.result)} characters, and {LONGEST_RESULT} are kept"
@@ -54,7 +74,7 @@ def execute(operation: str, operands: Sequence[str]) -> Outcome:
     return Outcome.completed(answer.result, exact=answer.exact, precision=answer.precision)
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
     """Return an exception in one line, even one that cannot say what it is."""
     name = type(error).__name__
     try:

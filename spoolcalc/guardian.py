@@ -159,6 +159,7 @@ class _Guard:
         self._kill_at: float | None = None
         self._abandon_at: float | None = None
         self._killed = False
+        self._died_of: int | None = None
         self._lost: tuple[int, str] | None = None
         self._refused = b""
 
@@ -180,6 +181,7 @@ class _Guard:
         self._sync()
         return {
             "exit_code": None if self._refused else 137 if code is None else code,
+            "signal": self._died_of,
             "refused": self._refused,
             "cut": any(pump.cut for pump in self._pumps.values()),
             "seconds": seconds,
@@ -238,8 +240,10 @@ class _Guard:
             if seen is None:
                 return None
             if seen.si_pid == self._pid:
-                by_signal = seen.si_code != os.CLD_EXITED
-                return seen.si_status + (128 if by_signal else 0)
+                if seen.si_code == os.CLD_EXITED:
+                    return seen.si_status
+                self._died_of = seen.si_status
+                return 128 + seen.si_status
             os.waitpid(seen.si_pid, 0)
 
     def _patience(self) -> float | None:

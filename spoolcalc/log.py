@@ -11,7 +11,7 @@ import time
 from spoolcalc import output
 from spoolcalc.errors import plain
 from spoolcalc.job import State, timestamp
-from spoolcalc.worker import Report
+from spoolcalc.reporting import Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ class Log(Report):
         """Tell that the job failed and will be tried again."""
         told = f"{job.id} {_shown(job)} failed: {outcome.error} ({seconds * 1000:.1f} ms)"
         self._line("postponed", f"{told}; it will be tried again", alarming=True)
+
+    def crashed(self, job: Job, error: str, went: State) -> None:
+        """Tell how the process that ran a job died."""
+        then = "it will be run again" if went is not State.FAILED else "poison: it has failed"
+        self._line("crashed", f"{job.id} {_shown(job)}: {error}; {then}", alarming=True)
 
     def discarded(self, job: Job) -> None:
         """Tell that the outcome came too late."""

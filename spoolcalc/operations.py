@@ -27,6 +27,7 @@ __all__ = [
     "OperationFailed",
     "get",
     "is_built_in",
+    "is_offered",
     "names",
 ]
 
@@ -58,6 +59,18 @@ def get(name: str) -> Operation:
 def is_built_in(name: str) -> bool:
     """Tell whether an operation comes with this package; ``exec`` does too."""
     return name in _BUILT_IN
+
+
+def is_offered(name: str) -> bool:
+    """Tell whether there is an operation of that name; whether it loads is not tried."""
+    if name in _BUILT_IN:
+        return True
+    from spoolcalc import plugins
+
+    try:
+        return name in plugins.points()
+    except plugins.Unlisted:
+        return False
 
 
 def names() -> list[str]:

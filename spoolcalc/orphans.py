@@ -170,6 +170,14 @@ class _Search:
         return False
 
 
+def signal_name(number: int) -> str:
+    """Return what a signal is called: ``SIGKILL``, or ``signal 40``."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def _processes() -> list[int]:
     try:
         return [int(name) for name in os.listdir("/proc") if name.isdecimal()]

@@ -21,6 +21,8 @@ from spoolcalc.transitions import Claim, load, put_back, quarantine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from spoolcalc.layout import Layout
     from spoolcalc.lease import Lease
 
@@ -96,6 +98,18 @@ def hand_back(layout: Layout, mine: Lease) -> None:
         _recover(layout, mine, layout.wip_of(mine.worker) + RETURNED, None, Swept())
 
 
+def hand_back_others(layout: Layout, mine: Lease, held: Container[str]) -> None:
+    """Put back what a worker has claimed, uncharged, but for the jobs in ``held``, by their ids.
+
+    Commit point of each: the rename.  For what was claimed and could not be read.
+    """
+    path = layout.wip_of(mine.worker)
+    names = set(reading.names(path) or ())
+    for name in names:
+        if not beside(name) and (id_of(name) or "") not in held:
+            _hand_on(layout, mine, f"{path}/{name}", None, Swept(), names)
+
+
 def _give_up(
     layout: Layout, mine: Lease, directory: str, owner: str, now: float, swept: Swept
 ) -> None:
@@ -108,7 +122,9 @@ def _give_up(
         taken = layout.wip_of(f"{mine.worker}{TAKEN}{victim}")
         if files.move(layout.wip_of(directory), taken):
             swept.workers[owner] = proof.reason
-            if proof.here:  # what it had started must not run beside the next attempt
+            if (proof.here or victim != owner) and not is_hand(victim):
+                # After the fence, so that it starts nothing more that counts, and before anybody
+                # else can have its jobs: no attempt runs beside what is left of the one before.
                 orphans.kill_marked(victim)
             _recover(layout, mine, taken, proof.reason, swept)
     finally:

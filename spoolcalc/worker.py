@@ -1,31 +1,41 @@
-"""The worker: claim, execute, finish, until told to stop.
+"""The worker: claim, run, finish, until told to stop.
 
-It knows no signals and prints nothing: :meth:`Worker.stop` and :meth:`Worker.stop_now` are called
-by whoever catches them, and a :class:`Report` is told what happens.  What the environment refuses
-(disk full, no permission) costs a job nothing: the worker says so, waits, and tries again, or with
-``once`` hands back what it holds and raises.
+Arithmetic is run in place, one job after the other, and the outcomes go into a batch; everything
+else runs beside it in slots, so that its limits, cancellations and ends are looked after by the
+same loop, in one thread.  It knows no signals and prints nothing: :meth:`Worker.stop` and
+:meth:`Worker.stop_now` are called by whoever catches them, and a
+:class:`~spoolcalc.reporting.Report` is told what happens.  What the environment refuses (disk full,
+no permission) costs a job nothing: the worker says so, waits, and tries again, or with ``once``
+hands back what it holds and raises.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from contextlib import suppress
 
 from spoolcalc.batch import Batch, is_sociable
 from spoolcalc.bell import Bell
-from spoolcalc.errors import SpoolError, StorageFailure
-from spoolcalc.execute import execute, knows
+from spoolcalc.engine import PROCESS, Engine
+from spoolcalc.errors import StorageFailure, UsageError
+from spoolcalc.execute import execute
 from spoolcalc.job import Outcome
 from spoolcalc.keeper import Keeper
 from spoolcalc.lease import DEFAULT_LEASE, Lease
-from spoolcalc.sweep import hand_back
+from spoolcalc.reporting import Report
+from spoolcalc.slots import GRACE, Slots
+from spoolcalc.sweep import hand_back_others
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from spoolcalc.job import Job, State
+    from spoolcalc.runs import End
+    from spoolcalc.slots import Slot
     from spoolcalc.spool import Spool
-    from spoolcalc.sweep import Swept
     from spoolcalc.transitions import Claim
 
 #: How often (seconds) an idle worker looks although no bell rang.
@@ -35,36 +45,16 @@ PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 
 class Interrupted(BaseException):
-    """The job at hand was broken off; it goes back to pending, uncharged."""
-
-
-class Report:
-    """Is told what a worker does.  This one ignores it all; others override what they show."""
-
-    def started(self, worker: str) -> None:
-        """Begin to work under the name ``worker``."""
-
-    def claimed(self, job: Job) -> None:
-        """Take a job, about to be run."""
-
-    def ended(self, job: Job, outcome: Outcome, seconds: float) -> None:
-        """Record an outcome, after ``seconds`` of running."""
-
-    def postponed(self, job: Job, outcome: Outcome, seconds: float) -> None:
-        """Record a failure after ``seconds`` of running; the job will be tried again."""
-
-    def discarded(self, job: Job) -> None:
-        """Throw away an outcome: the job was given to another worker meanwhile."""
-
-    def swept(self, swept: Swept) -> None:
-        """Give others' jobs on."""
-
-    def trouble(self, error: SpoolError) -> None:
-        """Meet a refusal of the environment."""
+    """The jobs at hand were broken off; they go back to pending, uncharged."""
 
 
 class Worker:
-    """Works on a spool's jobs, one at a time.
+    """Works on a spool's jobs.
+
+    ``jobs`` is how many it runs at the same time, ``executor`` where operations of packages run
+    (``process``, ``thread`` or ``module:callable``), ``timeout`` the limit (seconds) of jobs that
+    have none of their own, ``grace`` how long (seconds) a job has from SIGTERM to SIGKILL, and
+    ``allow`` may hold ``exec``: commands of a spool to which others may write.
 
     ``lease`` is how long (seconds) it may be silent before its jobs are given to others; ``once``
     ends it when nothing can be run; ``max_jobs`` and ``max_time`` (seconds) when so many jobs were
@@ -76,6 +66,11 @@ class Worker:
         self,
         spool: Spool,
         *,
+        jobs: int = 1,
+        executor: str = PROCESS,
+        timeout: float | None = None,
+        grace: float = GRACE,
+        allow: Collection[str] = (),
         lease: float = DEFAULT_LEASE,
         once: bool = False,
         max_jobs: int | None = None,
@@ -83,6 +78,8 @@ class Worker:
         poll: float = DEFAULT_POLL,
         report: Report | None = None,
     ) -> None:
+        if jobs < 1:
+            raise UsageError(f"not a number of jobs at a time: {jobs}", "At least 1.")
         self._spool = spool
         self._seconds = lease
         self._once = once
@@ -90,20 +87,33 @@ class Worker:
         self._max_time = max_time
         self._poll = poll
         self._report = report or Report()
-        self._batch = Batch(spool, self._recorded)
         self._bell = Bell(spool.layout.bell)
+        self._engine = Engine(
+            spool.layout,
+            jobs=jobs,
+            executor=executor,
+            timeout=timeout,
+            allow=allow,
+            wake=self._bell.wake,
+        )
+        self._batch = Batch(spool, self._recorded)
+        self._slots = Slots(spool.layout, self._engine, self._bell, jobs, grace)
+        self._over: deque[tuple[Slot, End]] = deque()
         self._stopping = False
+        self._at_once = False
         self._computing = False
-        self._jobs = 0
+        self._begun = 0
+        self._ended = 0
         self._pause = PAUSE
 
     def stop(self) -> None:
-        """Finish the job at hand, and then end.  May be called from a signal handler."""
+        """Finish the jobs at hand, and then end.  May be called from a signal handler."""
         self._stopping = True
         self._bell.wake()
 
     def stop_now(self) -> None:
         """End at once: raises :class:`Interrupted` into a running job.  For signal handlers."""
+        self._at_once = True
         self.stop()
         if self._computing:
             raise Interrupted
@@ -123,26 +133,37 @@ class Worker:
             try:
                 self._work()
             finally:
-                try:
-                    with suppress(StorageFailure):  # told before; what is left is handed back
-                        self._batch.flush()  # else what was done would be done again
-                finally:
-                    if self._keeper.is_alive():
-                        self._keeper.end()
-                    self._spool.leave(self._lease)
-        return self._jobs
+                self._leave()
+        return self._ended
+
+    def _leave(self) -> None:
+        """End what still runs, record what is done, and hand the rest back, uncharged."""
+        try:
+            for slot in self._slots.abandon():
+                self._slots.tidy(slot.claim)
+            self._engine.close()
+            for slot, end in self._over:
+                if (outcome := slot.outcome(end)) is not None:
+                    self._batch.add(slot.claim, outcome, slot.seconds)
+            with suppress(StorageFailure):  # told before; what is left is handed back
+                self._batch.flush()  # else what was done would be done again
+        finally:
+            if self._keeper.is_alive():
+                self._keeper.end()
+            self._spool.leave(self._lease)
 
     def _work(self) -> None:
         self._report.started(self._lease.worker)
         self._report.swept(self._spool.sweep(self._lease))
         self._keeper.start()
         refused = False
-        while not self._stopping and not self._spent():
+        while not self._is_over():
             try:
                 if refused:  # what was claimed and could not be read must not stay with us
                     if not self._record():
                         break
-                    hand_back(self._spool.layout, self._lease)
+                    held = {*self._slots, *(slot.job_id for slot, _ in self._over)}
+                    hand_back_others(self._spool.layout, self._lease, held)
                     refused = False
                 if not self._step():
                     break
@@ -150,29 +171,43 @@ class Worker:
             except StorageFailure as error:
                 refused = True
                 self._endure(error)
+        if self._at_once and self._slots:
+            raise Interrupted
         self._record()
 
+    def _is_over(self) -> bool:
+        if self._at_once:
+            return True
+        return (self._stopping or self._spent()) and not self._slots and not self._over
+
     def _step(self) -> bool:
-        """Do one job, or sleep until there may be one; False when there is no more to do."""
+        """Do one job, start one, or sleep until there may be one; False if there is no more."""
+        self._serve()
+        while self._over:
+            self._end(*self._over[0])
         if self._batch and (self._batch.due or not self._spool.sees_more):
             self._record()
             return True
-        if self._lease.doubtful and self._lease.renew() is None:
+        if self._lease.fenced() or (self._lease.doubtful and self._lease.renew() is None):
             self._register_again()
-        claimed = self._spool.claim(self._lease, knows)
+        if self._stopping or self._spent() or not self._slots.free:
+            self._record()
+            self._bell.rest(min(self._slots.patience(), self._lease.heartbeat))
+            return True
+        claimed = self._spool.claim(self._lease, self._engine.knows)
         if claimed is not None:
             self._do(claimed)
         elif self._batch:
             self._record()
-        elif self._lease.fenced():
-            self._register_again()
-        elif self._once:
+        elif self._once and not self._slots:
             return False
         else:
-            self._bell.wait(min(self._poll, self._time_left(), self._spool.rest))
+            rest = min(self._poll, self._time_left(), self._spool.rest)
+            self._bell.wait(min(rest, self._slots.patience()))
         return True
 
     def _do(self, claimed: Claim) -> None:
+        """Run a job in place, or start it."""
         alone = not is_sociable(claimed)
         if alone and not self._record():
             return  # told to stop: it is handed back unrun
@@ -181,20 +216,59 @@ class Worker:
         if operands is None:
             return
         self._report.claimed(job)
-        began = time.perf_counter()
         if isinstance(operands, Outcome):
-            self._spool.conclude(claimed, operands)
-            self._recorded(job, operands, 0.0, operands.state)
+            recorded = self._spool.conclude(claimed, operands)
+            self._recorded(job, operands, 0.0, operands.state if recorded else None)
             return
-        self._computing = True
-        try:
-            outcome = execute(job.operation, operands)
-        finally:
-            self._computing = False
-        self._batch.add(claimed, outcome, time.perf_counter() - began)
-        self._jobs += 1
+        if self._engine.is_in_place(claimed, operands):
+            self._compute(claimed, operands)
+        else:
+            self._slots.start(claimed, operands)
+        self._begun += 1
         if alone:
             self._record()
+
+    def _compute(self, claimed: Claim, operands: Sequence[str]) -> None:
+        began = time.perf_counter()
+        self._computing = True
+        try:
+            outcome = execute(claimed.document["operation"], operands)
+        finally:
+            self._computing = False
+        self._ended += 1
+        self._batch.add(claimed, outcome, time.perf_counter() - began)
+
+    def _serve(self) -> None:
+        """Look after the slots; what has ended waits to be done with."""
+        self._over.extend(self._slots.serve(self._lease.worker))
+
+    def _end(self, slot: Slot, end: End) -> None:
+        """Do with the first of those that have ended what its end says.
+
+        If that is refused, it is still the first, to be tried again.
+        """
+        outcome = slot.outcome(end)
+        job = slot.claim.job
+        if outcome is not None:
+            self._batch.add(slot.claim, outcome, slot.seconds)
+        elif end.crash is not None:
+            went = self._spool.crashed(slot.claim, end.crash)
+            if went is None:
+                self._report.discarded(job)
+            else:
+                self._report.crashed(job, end.crash, went)
+        else:
+            if end.unknown is not None:
+                self._engine.forget(job.operation)
+            self._spool.give_back(slot.claim)
+        self._over.popleft()
+        self._slots.tidy(slot.claim)
+        if outcome is not None or end.crash is not None:
+            self._ended += 1
+        else:
+            self._begun -= 1
+        if end.refused is not None and outcome is None:
+            raise end.refused
 
     def _recorded(self, job: Job, outcome: Outcome, seconds: float, went: State | None) -> None:
         if went is None:
@@ -223,18 +297,21 @@ class Worker:
         self._report.trouble(error)
         until = time.monotonic() + self._pause
         while not self._stopping and (rest := until - time.monotonic()) > 0:
-            self._bell.wait(rest)
+            self._serve()  # limits are kept, whatever the disk says
+            self._bell.wait(min(rest, self._slots.patience()))
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _register_again(self) -> None:
         """Go on under a new name: this one was given up, and what it held belongs to others."""
+        for slot in self._slots.abandon():
+            self._report.discarded(slot.claim.job)
         given_up, self._lease = self._lease, Lease.take(self._spool.layout, self._seconds)
         self._keeper.lease = self._lease
         given_up.release()
         self._report.started(self._lease.worker)
 
     def _spent(self) -> bool:
-        jobs_left = math.inf if self._max_jobs is None else self._max_jobs - self._jobs
+        jobs_left = math.inf if self._max_jobs is None else self._max_jobs - self._begun
         return jobs_left <= 0 or self._time_left() <= 0
 
     def _time_left(self) -> float:

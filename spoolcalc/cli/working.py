@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +12,7 @@ import typer
 from spoolcalc import output
 from spoolcalc.cli.app import finish
 from spoolcalc.cli.options import SpoolOption
-from spoolcalc.errors import INTERRUPTED, OK, UsageError
+from spoolcalc.errors import INTERRUPTED, OK, UsageError, shown
 from spoolcalc.units import seconds
 
 if TYPE_CHECKING:
@@ -23,6 +25,31 @@ def work(
     once: Annotated[
         bool, typer.Option("--once", help="Recover the dead, run what can be run, and end.")
     ] = False,
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", min=1, help="Run so many jobs at the same time.")
+    ] = 1,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds,
+            metavar="DURATION",
+            help="How long a job may run that has no limit of its own. [default: no limit]",
+        ),
+    ] = None,
+    executor: Annotated[
+        str,
+        typer.Option(
+            help="Where operations of packages run: process, thread, or MODULE:CALLABLE, "
+            "which gives a concurrent.futures.Executor."
+        ),
+    ] = "process",
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OPERATION",
+            help="exec: run commands also in a spool to which others may write.",
+        ),
+    ] = None,
     max_jobs: Annotated[int | None, typer.Option(min=1, help="End after so many jobs.")] = None,
     max_time: Annotated[
         float | None,
@@ -48,18 +75,26 @@ def work(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Log claims too.")] = False,
     spool: SpoolOption = None,
 ) -> None:
-    """Run jobs, until SIGTERM or SIGINT; a second one breaks off the job at hand."""
+    """Run jobs, until SIGTERM or SIGINT; a second one breaks off the jobs at hand."""
 
     def action(path: str) -> int:
         from spoolcalc.lease import DEFAULT_LEASE, SHORTEST_LEASE
         from spoolcalc.log import Log
+        from spoolcalc.operations import COMMAND
         from spoolcalc.spool import Spool
         from spoolcalc.worker import DEFAULT_POLL, Worker
 
         if lease is not None and lease < SHORTEST_LEASE:
             raise UsageError(f"--lease {lease:g}s is too short", f"At least {SHORTEST_LEASE} s.")
+        strange = sorted(set(allow or ()) - {COMMAND})
+        if strange:
+            raise UsageError(f"--allow {shown(strange[0])}", f"Only {COMMAND} can be allowed.")
         worker = Worker(
             Spool(path, create=True),
+            jobs=jobs,
+            executor=executor,
+            timeout=timeout,
+            allow=allow or (),
             lease=lease or DEFAULT_LEASE,
             once=once,
             max_jobs=max_jobs,
@@ -90,5 +125,7 @@ def _run(worker: Worker) -> int:
         worker.run()
     except Interrupted:
         output.tell("spool: interrupted; the job at hand was given back")
+        if threading.active_count() > 1:
+            os._exit(INTERRUPTED)  # a job in a thread cannot be ended in any other way
         return INTERRUPTED
     return OK

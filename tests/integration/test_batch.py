@@ -14,6 +14,7 @@ from spoolcalc.batch import LARGEST, Batch, is_sociable
 from spoolcalc.document import new_document
 from spoolcalc.execute import LIGHT, execute
 from spoolcalc.ids import new_id
+from spoolcalc.reporting import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -242,7 +243,7 @@ def test_told_to_stop_at_once_it_gives_back_the_job_at_hand_alone(
     assert spool.find(ids[2]).attempts == ()
 
 
-class Troubled(worker.Report):
+class Troubled(Report):
     """Notes the trouble and what ended, and does something at each trouble."""
 
     def __init__(self) -> None:

@@ -1,28 +1,67 @@
-"""Operations for tests: one that holds its worker, one that kills it, one that marks its runs."""
+"""Operations for tests: some that hold on, some that kill, some that are busy.
+
+They run in a child of the worker, so that the worker is their parent.
+"""
 
 import os
 import signal
 import time
 from pathlib import Path
 
+from spoolcalc import Context
+
 
 def hold(directory: str) -> str:
-    """Say in DIRECTORY that it runs, by process id, and go on until a file `go` lies there."""
+    """Say in DIRECTORY that it runs, by the worker's id, and go on until a file `go` lies there."""
     place = Path(directory)
-    (place / f"running.{os.getpid()}").touch()
+    worker = os.getppid()
+    (place / f"running.{worker}").touch()
     deadline = time.monotonic() + 60
     while not (place / "go").exists():
         if time.monotonic() > deadline:
             raise TimeoutError("nobody let it go")
         time.sleep(0.005)
-    (place / f"ended.{os.getpid()}").touch()
-    return f"held by {os.getpid()}"
+    (place / f"ended.{worker}").touch()
+    return f"held by {worker}"
 
 
 def die() -> str:
-    """Kill the worker."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    """Kill the worker, and go on until that has its effect."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
     return "unreachable"
+
+
+def crash(how: str) -> str:
+    """Kill the process it runs in: HOW is a signal's number, or exit."""
+    if how == "exit":
+        os._exit(3)
+    os.kill(os.getpid(), int(how))
+    return "unreachable"
+
+
+def spin(rounds: str) -> int:
+    """Compute in pure Python for ROUNDS rounds."""
+    total = 0
+    for number in range(int(rounds)):
+        total += number % 7
+    return total
+
+
+def busy(directory: str) -> int:
+    """Say in DIRECTORY that it runs, and be busy in C for hours."""
+    (Path(directory) / f"running.{os.getppid()}").touch()
+    return sum(range(10**13))
+
+
+def report(directory: str, context: Context) -> str:
+    """Report progress again and again until a file `go` lies in DIRECTORY."""
+    for number in range(100_000):
+        context.progress(0.25, f"round {number} of attempt {context.attempt}")
+        if (Path(directory) / "go").exists():
+            break
+        time.sleep(0.01)
+    return context.job_id
 
 
 def boom(text: str) -> str:

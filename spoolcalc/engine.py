@@ -1,0 +1,225 @@
+"""Where and how a claimed job is run: in place, in an executor, or as a command.
+
+    in place    the built-in arithmetic without a time limit of its own
+    executor    operations of packages, and whatever has a time limit: children that can be killed,
+                or what ``--executor`` names (a time limit still takes a child)
+    command     ``exec``
+
+An engine belongs to one worker; it is asked for the name of that at each start, because the worker
+may take a new one, and then all that runs under the old one is ended.  Children, threads and the
+modules for them are there only when they are needed.
+"""
+
+from __future__ import annotations
+
+import os
+
+from spoolcalc import files, operations
+from spoolcalc.errors import StorageFailure, UsageError, shown
+from spoolcalc.execute import is_light, work
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from concurrent.futures import Executor, Future
+    from typing import Any
+
+    from spoolcalc.children import ChildExecutor
+    from spoolcalc.layout import Layout
+    from spoolcalc.runs import Run
+    from spoolcalc.transitions import Claim
+
+    #: Is called, on any thread, with what a job reports of its progress.
+    Heard = Callable[[float | None, str], object]
+
+#: Executors by name; anything else is ``module:callable``, which is called for one.
+PROCESS, THREAD = "process", "thread"
+
+
+class Engine:
+    """Runs jobs of the spool at ``layout``, at most ``jobs`` beside each other.
+
+    ``executor`` is what :data:`PROCESS` says; ``timeout`` (seconds) the limit of jobs that have
+    none; ``allow`` may hold ``exec``, for commands of a spool to which others may write; ``wake``
+    is called, on any thread, when a run has ended.  Raises UsageError.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        jobs: int = 1,
+        executor: str = PROCESS,
+        timeout: float | None = None,
+        allow: Collection[str] = (),
+        wake: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._layout = layout
+        self._jobs = jobs
+        self._timeout = timeout
+        self._wake = wake
+        self._commands = not layout.file_mode & 0o077 or operations.COMMAND in allow
+        self._make = None if executor in (PROCESS, THREAD) else _maker(executor)
+        self._threads = executor == THREAD
+        self._unknown: set[str] = set()
+        self._children: ChildExecutor | None = None
+        self._other: Executor | None = None
+
+    def knows(self, operation: str) -> bool:
+        """Tell whether jobs of that operation can be run here, as far as is known."""
+        if operation == operations.COMMAND:
+            return self._commands
+        return operation not in self._unknown and operations.is_offered(operation)
+
+    def forget(self, operation: str) -> None:
+        """Remember that an operation turned out to be none that can be run here."""
+        self._unknown.add(operation)
+
+    def limit(self, claim: Claim) -> float | None:
+        """Return how long (seconds) a job may run; None: as long as it takes."""
+        own: float | None = claim.document.get("timeout")
+        return self._timeout if own is None else own
+
+    def is_in_place(self, claim: Claim, operands: Sequence[str]) -> bool:
+        """Tell whether the worker itself runs a job, in its main thread."""
+        operation = claim.document["operation"]
+        if not operations.is_built_in(operation) or operation == operations.COMMAND:
+            return False
+        if claim.document.get("timeout") is not None:
+            return False
+        return self._timeout is None or is_light(operation, operands)
+
+    def start(self, claim: Claim, operands: Sequence[str], heard: Heard) -> Run:
+        """Start a job that is not run in place.
+
+        Raises :class:`~spoolcalc.errors.StorageFailure` if the environment does not allow it.
+        """
+        if claim.document["operation"] == operations.COMMAND:
+            return self._start_command(claim, operands)
+        from spoolcalc.runs import FutureRun
+
+        job_id, attempt = claim.document["id"], len(claim.document["attempts"]) + 1
+        arguments = (claim.document["operation"], list(operands), job_id, attempt)
+        future: Future[Any]
+        if self.limit(claim) is None and self._threads:
+            future = self._executor().submit(work, *arguments, heard)
+        elif self.limit(claim) is None and self._make is not None:
+            future = self._submit(work, *arguments)
+        else:
+            future = self._child_executor(claim.worker).start(
+                work, arguments, on_message=lambda told: heard(*told)
+            )
+        future.add_done_callback(lambda _: self._wake())
+        return FutureRun(future)
+
+    def close(self) -> None:
+        """End the children; what runs in somebody else's executor cannot be ended."""
+        if self._children is not None:
+            self._children.shutdown()
+            self._children = None
+        if self._other is not None:
+            self._other.shutdown(wait=False, cancel_futures=True)
+            self._other = None
+
+    def _child_executor(self, worker: str) -> ChildExecutor:
+        if self._children is not None and self._children.worker != worker:
+            self._children.shutdown()
+            self._children = None
+        if self._children is None:
+            from spoolcalc.children import ChildExecutor
+
+            self._children = ChildExecutor(self._jobs, worker=worker)
+        return self._children
+
+    def _executor(self) -> Executor:
+        if self._other is None:
+            if self._make is not None:
+                self._other = self._make(self._jobs)
+            else:
+                from concurrent.futures import ThreadPoolExecutor
+
+                self._other = ThreadPoolExecutor(self._jobs, thread_name_prefix="spool job")
+        return self._other
+
+    def _submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        """Submit to somebody else's executor; one that broke is replaced once."""
+        from concurrent.futures import BrokenExecutor
+
+        try:
+            return self._executor().submit(function, *arguments)
+        except BrokenExecutor:
+            self._other = None
+            return self._executor().submit(function, *arguments)
+
+    def _start_command(self, claim: Claim, operands: Sequence[str]) -> Run:
+        from spoolcalc.command import Command
+        from spoolcalc.runs import CommandRun
+
+        job_id, attempt = claim.document["id"], len(claim.document["attempts"]) + 1
+        asked = claim.document.get("command") or {}
+        stdout, stderr = (
+            self._layout.output_of(job_id, attempt, claim.worker, stream)
+            for stream in ("stdout", "stderr")
+        )
+        command = Command(
+            operands,
+            cwd=asked.get("cwd") or os.getcwd(),
+            env=self._environment(asked.get("env") or {}, job_id, attempt),
+            stdin=asked.get("stdin"),
+            stdout=stdout,
+            stderr=stderr,
+            max_output=claim.document.get("max_output"),
+            mode=self._layout.file_mode,
+            worker=claim.worker,
+        )
+        for path in (stdout, stderr):  # of an attempt that was given back and does not count
+            files.remove(path)
+        for _ in range(files.TRIES):  # an empty bucket is removed by who cleans
+            files.make_directory(os.path.dirname(stdout), self._layout.directory_mode)
+            try:
+                return CommandRun(command.start())
+            except StorageFailure as error:
+                if not isinstance(error.__cause__, FileNotFoundError):
+                    raise
+                refused = error
+        raise refused
+
+    def _environment(self, asked: Mapping[str, str], job_id: str, attempt: int) -> dict[str, str]:
+        return {
+            **os.environ,
+            **asked,
+            "SPOOL_JOB_ID": job_id,
+            "SPOOL_ATTEMPT": str(attempt),
+            "SPOOL_DIR": self._layout.root,
+        }
+
+
+def _maker(name: str) -> Callable[[int], Executor]:
+    """Return what makes the executor ``module:callable``, told how many jobs there are at once."""
+    module, colon, attribute = name.partition(":")
+    hint = "There are process and thread; or name a callable that gives one, as module:callable."
+    if not (module and colon and attribute):
+        raise UsageError(f"no such executor: {shown(name)}", hint)
+    from importlib import import_module
+
+    try:
+        found: Any = import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (Exception, SystemExit) as error:
+        why = " ".join(str(error).split())
+        raise UsageError(f"the executor {shown(name)} cannot be loaded: {why}", hint) from error
+    if not callable(found):
+        raise UsageError(f"the executor {shown(name)} is nothing that can be called", hint)
+
+    def make(jobs: int) -> Executor:
+        import inspect
+
+        try:
+            takes = "max_workers" in inspect.signature(found).parameters
+        except (TypeError, ValueError):
+            takes = False
+        executor: Executor = found(max_workers=jobs) if takes else found()
+        return executor
+
+    return make
