@@ -10,7 +10,7 @@ from pathlib import Path
 PAGE = Path(__file__).with_name("cli.md")
 COMMANDS = (
     *("", "submit", "status", "wait", "fetch", "logs", "cancel", "retry", "work", "pause"),
-    *("resume", "operations", "clean", "init"),
+    *("resume", "operations", "clean", "init", "unit"),
 )
 
 HEAD = """\

@@ -17,6 +17,7 @@ from spoolcalc.cli.catalogue import operations
 from spoolcalc.cli.changing import cancel, pause, resume, retry
 from spoolcalc.cli.reading import fetch, logs, status, wait
 from spoolcalc.cli.submitting import SubmitCommand, submit
+from spoolcalc.cli.unit import unit
 from spoolcalc.cli.upkeep import clean, init
 from spoolcalc.cli.working import work
 from spoolcalc.errors import OK
@@ -42,6 +43,7 @@ for _command in (
     operations,
     clean,
     init,
+    unit,
 ):
     app.command()(_command)
 

@@ -35,7 +35,9 @@ def complete(run: Callable[..., Ran]) -> Complete:
 def test_commands_are_offered(complete: Complete) -> None:
     """After the command's own name come the commands."""
     offered = complete("spool ")
-    commands = "cancel clean fetch init logs operations pause resume retry status submit wait work"
+    commands = (
+        "cancel clean fetch init logs operations pause resume retry status submit unit wait work"
+    )
     assert sorted(offered) == commands.split()
     assert complete("spool cl") == ["clean"]
 
