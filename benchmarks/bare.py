@@ -34,18 +34,16 @@ class Bare:
             descriptor = os.open(f"{self.tmp}/{name}", _NEW, 0o600)
             os.write(descriptor, document)
             descriptors.append(descriptor)
-        if len(descriptors) > 1:
-            for descriptor in descriptors:
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        _hasten(descriptors)
         for descriptor in descriptors:
             os.fsync(descriptor)
         for name in names:
             os.link(f"{self.tmp}/{name}", f"{self.pending}/{name}")
             os.unlink(f"{self.tmp}/{name}")
+        os.utime(self.bell)
         _sync(self.pending)
         for descriptor in descriptors:
             os.close(descriptor)
-        os.utime(self.bell)
 
     def be(self, number: int) -> None:
         """Claim into a directory of one's own from now on, as each of several workers does."""
@@ -56,27 +54,44 @@ class Bare:
         """Return what is pending, the oldest first."""
         return sorted(os.listdir(self.pending))
 
-    def record(self, name: str, document: bytes) -> None:
-        """Claim a file, read it, write its outcome durably, and let it be seen as completed."""
-        mine = f"{self.wip}/{name}"
-        os.rename(f"{self.pending}/{name}", mine)
-        descriptor = os.open(mine, _READ)
-        status = os.fstat(descriptor)
-        if stat.S_ISREG(status.st_mode):
-            os.read(descriptor, status.st_size + 1)
-        os.close(descriptor)
-        descriptor = os.open(f"{self.tmp}/{name}", _NEW, 0o600)
-        os.write(descriptor, document)
-        os.fsync(descriptor)
-        os.close(descriptor)
-        os.lstat(mine)
-        os.rename(f"{self.tmp}/{name}", mine)
-        os.rename(mine, f"{self.completed}/{name}")
+    def record(self, names: list[str], document: bytes) -> None:
+        """Claim files, read each, write their outcomes durably, and let them be seen as completed.
+
+        The outcomes are made durable together.
+        """
+        descriptors = []
+        for name in names:
+            mine = f"{self.wip}/{name}"
+            os.rename(f"{self.pending}/{name}", mine)
+            descriptor = os.open(mine, _READ)
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode):
+                os.read(descriptor, status.st_size + 1)
+            os.close(descriptor)
+        for name in names:
+            descriptor = os.open(f"{self.tmp}/{name}", _NEW, 0o600)
+            os.write(descriptor, document)
+            descriptors.append(descriptor)
+        _hasten(descriptors)
+        for name, descriptor in zip(names, descriptors, strict=True):
+            os.fsync(descriptor)
+            os.lstat(f"{self.wip}/{name}")
+            os.rename(f"{self.tmp}/{name}", f"{self.wip}/{name}")
+        for descriptor in descriptors:
+            os.close(descriptor)
+        for name in names:
+            os.rename(f"{self.wip}/{name}", f"{self.completed}/{name}")
 
     def settle(self) -> None:
-        """Make the name of what was completed durable, and tell of it."""
-        _sync(self.completed)
+        """Tell of what was completed, and make its name durable."""
         os.utime(self.bell)
+        _sync(self.completed)
+
+
+def _hasten(descriptors: list[int]) -> None:
+    if len(descriptors) > 1:
+        for descriptor in descriptors:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _sync(directory: str) -> None:

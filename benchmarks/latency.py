@@ -65,7 +65,7 @@ def _bare(bare: Bare, name: str) -> float:
     document = b"x" * 400
     began = time.perf_counter()
     bare.submit([name], document)
-    bare.record(name, document)
+    bare.record([name], document)
     taken = time.perf_counter() - began
     bare.settle()
     return taken

@@ -6,10 +6,12 @@ What is timed:
 
 - ``submit --from``: the command from start to end, its ids read from a pipe.  Its start is a
   small part of it, and is shown beside it.
-- ``work --once -q``: from the first claim to the last outcome as the documents tell them, so that
-  the start of the process and the first listing are left out, for one worker as for two.
+- ``work --once -q``: from the first claim, as the documents tell it, until the last job came to lie
+  in ``completed/``, as the file system tells it, so that the start of the process and the first
+  listing are left out, for one worker as for two.
 
-Two bare loops at once tell what the file system leaves a second worker to gain.
+A worker makes outcomes durable in groups, and so does a second bare loop; the first one tells what
+one by one costs.  Two bare loops at once tell what the file system leaves a second worker to gain.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from typing import TYPE_CHECKING
 from benchmarks.bare import Bare
 from benchmarks.report import Line, at_least, milliseconds, rate, ratio
 from spoolcalc import Spool
+from spoolcalc.batch import LARGEST
 from spoolcalc.spool import GROUP
 
 if TYPE_CHECKING:
@@ -73,28 +76,40 @@ def _submits(bench: Bench, document: bytes) -> Iterator[Line]:
 
 def _drains(bench: Bench, pending: bytes, completed: bytes) -> Iterator[Line]:
     count = bench.rounds(2_000, 1_000)
-    bare, two_bare, one, two = _in_turn(
+
+    def bare(loops: int, group: int) -> Callable[[Path], float]:
+        return lambda path: count / _bare_drain(path, count, loops, group, pending, completed)
+
+    singly, grouped, two_grouped, one, two = _in_turn(
         bench,
         bench.rounds(11, 1),
-        lambda path: count / _bare_drain(path, count, 1, pending, completed),
-        lambda path: count / _bare_drain(path, count, 2, pending, completed),
+        bare(1, 1),
+        bare(1, LARGEST),
+        bare(2, LARGEST),
         lambda path: count / _drain(bench, path, count, 1),
         lambda path: count / _drain(bench, path, count, 2),
     )
-    yield Line(f"bare loop, {count:,} one by one", rate(statistics.median(bare)))
+    yield Line(f"bare loop, {count:,} one by one", rate(statistics.median(singly)))
     yield Line(
-        "two bare loops at once",
-        rate(statistics.median(two_bare)),
-        ratio(two_bare, bare),
-        "the bare loop",
+        f"bare loop, in groups of {LARGEST}",
+        rate(statistics.median(grouped)),
+        ratio(grouped, singly),
+        "one by one",
+    )
+    yield Line(
+        "two such bare loops at once",
+        rate(statistics.median(two_grouped)),
+        ratio(two_grouped, grouped),
+        "one such loop",
     )
     yield Line(
         "spool work --once, one worker",
         rate(statistics.median(one)),
-        ratio(one, bare),
-        "the bare loop",
+        ratio(one, singly),
+        "one by one",
         at_least(0.6),
     )
+    yield Line("  the same", "", ratio(one, grouped), "the loop in groups")
     yield Line(
         "spool work --once, two workers",
         rate(statistics.median(two)),
@@ -134,15 +149,21 @@ def _bare_submit(path: Path, count: int, document: bytes) -> float:
     return taken
 
 
-def _bare_drain(path: Path, count: int, loops: int, pending: bytes, completed: bytes) -> float:
+def _bare_drain(
+    path: Path, count: int, loops: int, group: int, pending: bytes, completed: bytes
+) -> float:
     bare = Bare(path)
     names = _names(count)
     for first in range(0, count, GROUP):
         bare.submit(names[first : first + GROUP], pending)
     began = time.perf_counter()
-    children = [_fork(lambda: _drain_barely(bare, 1, loops, completed)) for _ in range(1, loops)]
+
+    def drain(number: int) -> None:
+        _drain_barely(bare, number, loops, group, completed)
+
+    children = [_fork(lambda: drain(1)) for _ in range(1, loops)]
     try:
-        _drain_barely(bare, 0, loops, completed)
+        drain(0)
     except BaseException:
         for child in children:
             os.kill(child, signal.SIGKILL)
@@ -165,13 +186,13 @@ def _fork(action: Callable[[], None]) -> int:
         os._exit(code)
 
 
-def _drain_barely(bare: Bare, number: int, loops: int, document: bytes) -> None:
+def _drain_barely(bare: Bare, number: int, loops: int, group: int, document: bytes) -> None:
     """Drain the files whose place in the order is ``number`` modulo ``loops``."""
     bare.be(number)
-    for name in bare.listing():
-        if int(name[:36]) % loops == number:
-            bare.record(name, document)
-            bare.settle()
+    mine = [name for name in bare.listing() if int(name[:36]) % loops == number]
+    for first in range(0, len(mine), group):
+        bare.record(mine[first : first + group], document)
+        bare.settle()
 
 
 def _drain(bench: Bench, path: Path, count: int, workers: int) -> float:
@@ -183,11 +204,12 @@ def _drain(bench: Bench, path: Path, count: int, workers: int) -> float:
         codes = [process.wait() for process in processes]
     if any(codes):
         raise RuntimeError("a worker failed")
-    documents = [json.loads(file.read_bytes()) for file in (path / "completed").glob("*/*.json")]
+    files = list((path / "completed").glob("*/*.json"))
+    documents = [json.loads(file.read_bytes()) for file in files]
     if len(documents) != count:
         raise RuntimeError(f"{len(documents)} of {count} jobs were completed")
     first = min(_time(document["attempts"][0]["started"]) for document in documents)
-    return max(_time(document["outcome"]["finished"]) for document in documents) - first
+    return max(file.stat().st_ctime for file in files) - first
 
 
 def _time(text: str) -> float:
