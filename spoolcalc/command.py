@@ -1,6 +1,6 @@
 """A command as a job: run under a guardian, its output in files, nothing of it left afterwards.
 
-    running = Command(argv, cwd=..., env=..., stdout=path, stderr=path).start()
+    running = Command(argv, cwd=..., env=..., stdout=path, stderr=path).start(nursery)
     running.fileno()     readable when it has ended (or after kill, when it has gone)
     running.poll()       a CommandEnd, or None while it runs
     running.kill(grace)  SIGTERM to all of it, SIGKILL after ``grace`` seconds
@@ -10,7 +10,7 @@ runs.  It is over when its first process has ended; what that left behind is kil
 into a session of its own.  All of it is killed when the process that started it dies, and when the
 RunningCommand is closed.
 
-``guardian`` does the work, in a process between this one and the command.
+``guardian`` does the work, in a process that is the command's parent.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import subprocess
-import sys
 import time
 from contextlib import suppress
 
@@ -32,13 +30,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
+    from spoolcalc.nursery import Nursery
+
 #: What tells one command from all others, in its environment.
 IDENTITY = (orphans.MARK, "SPOOL_JOB_ID", "SPOOL_ATTEMPT")
-#: Starts a guardian: the package's place, the socket's number and our process id are its arguments.
-_GUARDIAN = (
-    "import sys; sys.path.append(sys.argv[1]); from spoolcalc.guardian import main; "
-    "main(int(sys.argv[2]), int(sys.argv[3]))"
-)
 
 
 class CommandEnd:
@@ -90,9 +85,9 @@ class CommandEnd:
 class Command:
     """What to run, and where.
 
-    ``env`` is the command's whole environment; ``worker`` is put into it as its mark.  ``stdin`` is
-    a path, or None for nothing; ``stdout`` and ``stderr`` are paths where nothing lies yet, made
-    with ``mode``.  At most ``max_output`` bytes of each are kept.
+    ``env`` is the command's whole environment, but for the mark of its worker.  ``stdin`` is a
+    path, or None for nothing; ``stdout`` and ``stderr`` are paths where nothing lies yet, made with
+    ``mode``.  At most ``max_output`` bytes of each are kept.
     """
 
     def __init__(
@@ -106,18 +101,19 @@ class Command:
         stdin: str | None = None,
         max_output: int | None = None,
         mode: int = 0o600,
-        worker: str = "",
     ) -> None:
         self.argv = list(argv)
         self.cwd = cwd
-        self.env = {**env, orphans.MARK: worker} if worker else dict(env)
+        self.env = dict(env)
         self.output = (stdout, stderr)
         self.stdin = stdin
         self.max_output = max_output
         self.mode = mode
 
-    def start(self) -> RunningCommand:
+    def start(self, nursery: Nursery) -> RunningCommand:
         """Start it.  Raises :class:`~spoolcalc.errors.StorageFailure` if the system is short."""
+        if nursery.worker:
+            self.env[orphans.MARK] = nursery.worker
         opened: list[int] = []
         try:
             opened.extend(files.write(path, b"", self.mode) for path in self.output)
@@ -126,10 +122,14 @@ class Command:
                 "cwd": self.cwd,
                 "env": self.env,
                 "stdin": self.stdin,
-                "output": list(zip(opened, self.output, strict=True)),
+                "output": self.output,
                 "max_output": self.max_output,
             }
-            return RunningCommand(self, *_start_guardian(self, request, opened))
+            control = nursery.guardian(opened)
+            with suppress(ConnectionError):  # it has died: poll tells
+                guardian.send(control.fileno(), request)
+            control.settimeout(0)
+            return RunningCommand(self, control)
         finally:
             files.close(opened)
 
@@ -137,11 +137,8 @@ class Command:
 class RunningCommand:
     """A command that was started.  For one thread; a ``with`` block ends it, and all of it."""
 
-    def __init__(
-        self, command: Command, guard: subprocess.Popen[bytes], control: socket.socket
-    ) -> None:
+    def __init__(self, command: Command, control: socket.socket) -> None:
         self._command = command
-        self._guard = guard
         self._control = control
         self._received = b""
         self._end: CommandEnd | None = None
@@ -186,12 +183,9 @@ class RunningCommand:
         """
         if self._end is not None:
             return
-        try:
+        # It has just ended, and poll tells; or so often was it asked, and does not listen.
+        with suppress(ConnectionError, BlockingIOError):
             guardian.send(self._control.fileno(), {"grace": float(grace)})
-        except ConnectionError:
-            return  # it has just ended: poll tells
-        except BlockingIOError:  # so often was it asked, and the guardian does not read
-            self._guard.kill()
 
     def close(self) -> None:
         """Kill it, if it still runs, and wait until all of it has gone."""
@@ -213,8 +207,10 @@ class RunningCommand:
     def _settle(self) -> None:
         """Understand what the guardian said before it ended."""
         self._control.close()
-        self._guard.wait()
-        told = guardian.decode(self._received)
+        begun, told = self._received[:1] == guardian.BEGUN, guardian.decode(self._received[1:])
+        if not begun:
+            self._end = CommandEnd(lost=_unstarted(self._command, self._received))
+            return
         if told is not None:
             self._end = _understood(self._command, told)
             return
@@ -224,33 +220,11 @@ class RunningCommand:
         self._end = CommandEnd(vanished=True, seconds=time.monotonic() - self._began)
 
 
-def _start_guardian(
-    command: Command, request: dict[str, Any], output: Sequence[int]
-) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    ours, theirs = socket.socketpair()
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    arguments = [root, str(theirs.fileno()), str(os.getpid())]
-    guard_env = dict(os.environ)
-    if orphans.MARK in command.env:
-        guard_env[orphans.GUARD] = command.env[orphans.MARK]
-    try:
-        guard = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-I", "-S", "-c", _GUARDIAN, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            env=guard_env,
-            pass_fds=[theirs.fileno(), *output],
-            start_new_session=True,
-        )
-    except OSError as error:
-        ours.close()
-        raise StorageFailure("start", sys.executable, error) from error
-    finally:
-        theirs.close()
-    with suppress(ConnectionError):  # it has died: poll tells
-        guardian.send(ours.fileno(), request)
-    ours.settimeout(0)
-    return guard, ours
+def _unstarted(command: Command, received: bytes) -> StorageFailure:
+    """Return why there was no guardian: the system is short, or the nursery was killed."""
+    told = guardian.decode(received)
+    number = told["unstarted"] if told else errno.ECHILD
+    return StorageFailure("start", command.argv[0], OSError(number, os.strerror(number)))
 
 
 def _understood(command: Command, told: dict[str, Any]) -> CommandEnd:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from spoolcalc.children import ChildExecutor
     from spoolcalc.layout import Layout
+    from spoolcalc.nursery import Nursery
     from spoolcalc.runs import Run
     from spoolcalc.transitions import Claim
 
@@ -64,6 +65,7 @@ class Engine:
         self._unknown: set[str] = set()
         self._children: ChildExecutor | None = None
         self._other: Executor | None = None
+        self._nursery: Nursery | None = None
 
     def knows(self, operation: str) -> bool:
         """Tell whether jobs of that operation can be run here, as far as is known."""
@@ -117,6 +119,9 @@ class Engine:
         if self._children is not None:
             self._children.shutdown()
             self._children = None
+        if self._nursery is not None:
+            self._nursery.close()
+            self._nursery = None
         if self._other is not None:
             self._other.shutdown(wait=False, cancel_futures=True)
             self._other = None
@@ -170,19 +175,29 @@ class Engine:
             stderr=stderr,
             max_output=claim.document.get("max_output"),
             mode=self._layout.file_mode,
-            worker=claim.worker,
         )
+        nursery = self._nursery_of(claim.worker)
         for path in (stdout, stderr):  # of an attempt that was given back and does not count
             files.remove(path)
         for _ in range(files.TRIES):  # an empty bucket is removed by who cleans
             files.make_directory(os.path.dirname(stdout), self._layout.directory_mode)
             try:
-                return CommandRun(command.start())
+                return CommandRun(command.start(nursery))
             except StorageFailure as error:
                 if not isinstance(error.__cause__, FileNotFoundError):
                     raise
                 refused = error
         raise refused
+
+    def _nursery_of(self, worker: str) -> Nursery:
+        if self._nursery is not None and self._nursery.worker != worker:
+            self._nursery.close()
+            self._nursery = None
+        if self._nursery is None:
+            from spoolcalc.nursery import Nursery
+
+            self._nursery = Nursery(worker)
+        return self._nursery
 
     def _environment(self, asked: Mapping[str, str], job_id: str, attempt: int) -> dict[str, str]:
         return {

@@ -1,7 +1,8 @@
 """The parent of one command, in a process of its own: nothing of the command outlives it.
 
-``command`` starts it as ``guardian.main(control, worker's process id)``; what is to be run, and how
-it ended, go over the socket ``control`` (see :func:`receive`).  It
+``nursery`` starts :func:`serve` once for a worker, with ``python -I -S``; that forks a guardian for
+each command, which takes a millisecond.  What is to be run, and how it ended, go over a socket of
+the command's own, ``control`` (see :func:`receive`).  A guardian
 
 - runs the command in a session of its own, and pumps what that writes into files, at most
   ``max_output`` bytes of each stream; what is more is read and thrown away, so that the command
@@ -9,13 +10,12 @@ it ended, go over the socket ``control`` (see :func:`receive`).  It
 - adopts whatever the command leaves behind or sends away, and kills it when the command's first
   process ends: a command ends with its first process;
 - kills everything at once when the worker is gone: its end of ``control`` is closed then, and the
-  kernel says so too (``PDEATHSIG``), should somebody have inherited that end;
+  kernel tells it too, should somebody have inherited that end;
 - kills everything at once when the output cannot be written any more, and tells it as ``lost``;
 - has the output on disk before it tells the end.
 
-It is started for each command, with ``python -I -S``, so it imports little, and what it needs only
-at the end it loads while the command runs.  If it is itself killed, the kernel kills the command's
-first process, and the rest is found by its mark (``orphans``).
+If it is itself killed, the kernel kills the command's first process, and the rest is found by its
+mark (``orphans``).
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ import marshal
 import os
 import select
 import signal
+import socket
+import sys
 import time
 from contextlib import suppress
 
-from spoolcalc import orphans
+from spoolcalc import files, orphans
+from spoolcalc.errors import StorageFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,32 +42,72 @@ if TYPE_CHECKING:
 CHUNK = 64 * 1024
 #: How long (seconds) is waited for what was killed to be gone; what hangs in the kernel dies later.
 HANGS = 5.0
-#: What Python or :func:`main` has ignored, and the command must not.
+#: What Python or :func:`serve` has ignored, and the command must not.
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP)
+#: What a guardian says first: from here on, the command may have run.
+BEGUN = b"+"
 #: How a message begins: its length in so many bytes.
 PREFIX = 8
 
 
-def main(control: int, worker: int) -> NoReturn:
-    """Run the one command that is asked for, tell how it ended, and end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides what these mean
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _nothing)
-    signal.signal(signal.SIGCHLD, _nothing)
-    os.set_inheritable(control, False)  # noqa: FBT003 - os has it so
-    orphans.adopt()
-    woken, waker = os.pipe()
-    os.set_blocking(woken, False)
-    os.set_blocking(waker, False)
-    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    orphans.die_with(worker, signal.SIGTERM)
-    request = receive(control)
-    if request is not None:
-        end = _Guard(request, control, woken, worker).guard()
-        if end is not None:
+def serve(channel: int, worker: int) -> NoReturn:
+    """Fork a guardian for each command that is asked for, until ``worker``, our parent, is gone.
+
+    Over ``channel`` come a byte and three descriptors each: ``control``, and two files for output.
+    """
+    orphans.die_with(worker)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the worker decides what these mean
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a guardian
+    os.set_inheritable(channel, False)  # noqa: FBT003 - os has it so
+    try:
+        death = os.pidfd_open(worker)
+    except (OSError, AttributeError):  # then a guardian notices by the socket alone
+        death = -1
+    asked = socket.socket(fileno=channel)
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(asked, 1, 3)
+        if not data:
+            os._exit(0)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)  # noqa: FBT003 - os has it so
+        try:
+            pid = os.fork()
+        except OSError as error:
             with suppress(OSError):
-                send(control, end)
-    os._exit(0)  # at once: there is nothing to tidy up, and the worker waits
+                send(descriptors[0], {"unstarted": error.errno})
+            pid = -1
+        if pid == 0:
+            asked.close()
+            _guard(death, *descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _guard(death: int, control: int, *output: int) -> NoReturn:
+    """Run the one command that is asked for, tell how it ended, and end."""
+    code = 70
+    try:
+        signal.signal(signal.SIGTERM, _nothing)
+        signal.signal(signal.SIGCHLD, _nothing)
+        orphans.adopt()
+        woken, waker = os.pipe()
+        os.set_blocking(woken, False)
+        os.set_blocking(waker, False)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        request = receive(control)
+        end = None
+        if request is not None:
+            end = _Guard(request, output, control, woken, death).guard()
+        if end is not None:
+            send(control, end)
+        code = 0
+    except ConnectionError:  # the worker is gone
+        code = 0
+    except BaseException:  # noqa: BLE001 - a bug of ours: told on the worker's stderr
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code)  # never back into the nursery
 
 
 def send(descriptor: int, message: dict[str, Any]) -> None:
@@ -106,7 +149,6 @@ class _Pump:
     def __init__(self, file: int, path: str, bound: int | None) -> None:
         self.source, self.theirs = os.pipe()
         os.set_blocking(self.source, False)
-        os.set_inheritable(file, False)  # noqa: FBT003 - os has it so
         self.file = file
         self.path = path
         self.cut = False
@@ -146,15 +188,16 @@ class _Pump:
 class _Guard:
     """One command, from its start to the end of all that it started."""
 
-    def __init__(self, request: dict[str, Any], control: int, woken: int, worker: int) -> None:
+    def __init__(
+        self, request: dict[str, Any], output: Sequence[int], control: int, woken: int, death: int
+    ) -> None:
         self._request = request
         self._control = control
         self._woken = woken
-        self._worker = worker
+        self._death = death
         bound = request["max_output"]
         self._pumps = {
-            pump.source: pump
-            for pump in (_Pump(file, path, bound) for file, path in request["output"])
+            pump.source: pump for pump in map(_Pump, output, request["output"], [bound, bound])
         }
         self._kill_at: float | None = None
         self._abandon_at: float | None = None
@@ -165,6 +208,7 @@ class _Guard:
 
     def guard(self) -> dict[str, Any] | None:
         """Run it; return how it ended, or None if nobody is there any more to be told."""
+        os.write(self._control, BEGUN)
         began = time.monotonic()
         self._start()
         code = self._watch()
@@ -209,8 +253,8 @@ class _Guard:
         poll = select.poll()
         for descriptor in (self._control, self._woken, self._status, *self._pumps):
             poll.register(descriptor, select.POLLIN)
-        from spoolcalc import files  # noqa: F401 - needed at the end: loaded while the command runs
-
+        if self._death >= 0:
+            poll.register(self._death, select.POLLIN)
         while (code := self._ended()) is None:
             for descriptor, _ in poll.poll(self._patience()):
                 if descriptor in self._pumps:
@@ -263,8 +307,8 @@ class _Guard:
         """Take a signal, or an order of the worker's; False if the worker is gone."""
         if descriptor == self._woken:
             os.read(descriptor, 4096)
-            return os.getppid() == self._worker
-        order = receive(descriptor)
+            return True
+        order = None if descriptor == self._death else receive(descriptor)
         if order is None:
             return False
         self._killed = True
@@ -302,9 +346,6 @@ class _Guard:
             pass
 
     def _sync(self) -> None:
-        from spoolcalc import files
-        from spoolcalc.errors import StorageFailure
-
         if self._lost is not None:
             return
         pumps = self._pumps.values()

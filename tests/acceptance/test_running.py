@@ -248,8 +248,8 @@ def test_nothing_is_left_when_the_guardian_is_killed_too(
     name = worker_of(spool, job_id)
     until(lambda: len(marked(name)) == 3)
     first.signal(signal.SIGSTOP)  # it must not see to it itself
-    [guard] = guardians(name)
-    os.kill(guard, signal.SIGKILL)
+    for guard in guardians(name):
+        os.kill(guard, signal.SIGKILL)
     first.signal(signal.SIGKILL)
     assert marked(name)
     second = start("work")
@@ -258,7 +258,7 @@ def test_nothing_is_left_when_the_guardian_is_killed_too(
 
 
 def guardians(worker: str) -> list[int]:
-    """Return the guardians of a worker's commands."""
+    """Return the guardians of a worker's commands, and the process they are forked from."""
     mark = f"{orphans.GUARD}={worker}".encode()
     return [p for p in orphans._processes() if mark in (orphans._environment(p) or ())]
 

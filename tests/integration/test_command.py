@@ -16,6 +16,7 @@ import pytest
 
 from spoolcalc import orphans
 from spoolcalc.command import Command, CommandEnd
+from spoolcalc.nursery import Nursery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,18 +27,18 @@ if TYPE_CHECKING:
 HANGS = 30.0
 #: Leaves processes in its group, in other sessions, and as orphans of orphans; 5 of them.
 LEAVING = "sleep 1000 & setsid sleep 1000 & (setsid sh -c 'sleep 1000 & sleep 1000' &);"
-#: A worker that starts a command and waits; with PIDS the guardian's and its own are told.
+#: A worker that starts a command and waits.
 WORKER = """
 import os, sys
 from spoolcalc.command import Command
+from spoolcalc.nursery import Nursery
 
 place, name, script = sys.argv[1:]
 command = Command(
-    ["sh", "-c", script], cwd=place, env=dict(os.environ), worker=name,
+    ["sh", "-c", script], cwd=place, env=dict(os.environ),
     stdout=place + "/out", stderr=place + "/err",
 )
-with command.start() as running:
-    print(running._guard.pid, flush=True)
+with command.start(Nursery(name)) as running:
     running.wait()
 """
 #: Writes 200 MB, each block another, and says the sum of what it wrote.
@@ -54,13 +55,16 @@ sys.stderr.write(digest.hexdigest())
 MEASURED = """
 import os, resource, sys
 from spoolcalc.command import Command
+from spoolcalc.nursery import Nursery
 
 place, script = sys.argv[1:]
+nursery = Nursery()
 end = Command(
     [sys.executable, "-c", script], cwd=place, env=dict(os.environ),
     stdout=place + "/out", stderr=place + "/err",
-).start().wait()
+).start(nursery).wait()
 assert end.exit_code == 0 and not end.cut, end.exit_code
+nursery.close()
 with open("/proc/self/status") as status:
     print(*[line.split()[1] for line in status if line.startswith("VmHWM")])
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
@@ -69,13 +73,16 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 LIMITED = """
 import os, resource, sys
 from spoolcalc.command import Command
+from spoolcalc.nursery import Nursery
 
 place, script = sys.argv[1:]
+nursery = Nursery()
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 end = Command(
     ["sh", "-c", script], cwd=place, env=dict(os.environ),
     stdout=place + "/out", stderr=place + "/err",
-).start().wait()
+).start(nursery).wait()
+nursery.close()
 print(end.lost.errno, end.lost.exit_code, end.lost.message)
 """
 
@@ -86,6 +93,7 @@ class Runner:
     def __init__(self, place: Path) -> None:
         self.place = place
         self.worker = f"host.{os.getpid()}.{os.urandom(4).hex()}"
+        self.nursery = Nursery(self.worker)
         self._count = 0
         self.running: list[Any] = []
 
@@ -97,10 +105,9 @@ class Runner:
             "env": {**os.environ, "SPOOL_JOB_ID": f"{self.worker}.{self._count}"},
             "stdout": str(self.out),
             "stderr": str(self.err),
-            "worker": self.worker,
             **options,
         }
-        running = Command(argv, **given).start()
+        running = Command(argv, **given).start(self.nursery)
         self.running.append(running)
         return running
 
@@ -126,6 +133,7 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     yield made
     for running in made.running:
         running.close()
+    made.nursery.close()
 
 
 def marked(worker: str) -> list[int]:
@@ -343,27 +351,65 @@ def test_nothing_is_left_when_the_worker_is_killed(
     with subprocess.Popen(
         python(WORKER, str(tmp_path), name, f"{LEAVING} env -i sleep 1000 & echo on; sleep 1000"),
         env=environment,
-        stdout=subprocess.PIPE,
     ) as worker:
-        assert worker.stdout is not None
-        guard = int(worker.stdout.readline())
         until(lambda: len(marked(name)) >= 6)
-        nameless = int(subprocess.check_output(["pgrep", "-P", str(first_of(guard))]).split()[-1])
+        # The shell, what it started, and one that has no mark; above it the guardian, the nursery.
+        shell = min(marked(name))
+        [nameless] = [pid for pid in children_of(shell) if pid not in marked(name)]
         worker.kill()
-    until(lambda: not marked(name) and not os.path.exists(f"/proc/{guard}"), 2)
+    until(lambda: not marked(name) and not guardians(name), 2)
     assert not os.path.exists(f"/proc/{nameless}")
 
 
-def first_of(guard: int) -> int:
-    """Return the first process of a guardian's command."""
-    return int(Path(f"/proc/{guard}/task/{guard}/children").read_text().split()[0])
+def test_a_worker_that_is_killed_is_noticed_though_its_sockets_live_on(
+    tmp_path: Path, environment: dict[str, str], until: Until
+) -> None:
+    """Somebody whom it had forked may hold them; nothing of its command is left all the same."""
+    name = f"host.{os.getpid()}.{os.urandom(4).hex()}"
+    forks = WORKER.replace("    running.wait()", "    if os.fork(): running.wait()\n    os.pause()")
+    forks = forks.replace("os.pause", "__import__('signal').pause")
+    with subprocess.Popen(
+        python(forks, str(tmp_path), name, "sleep 1000"),
+        env=environment,
+        start_new_session=True,
+    ) as worker:
+        until(lambda: marked(name) and children_of(worker.pid))
+        worker.kill()
+        worker.wait()
+        until(lambda: not marked(name) and not guardians(name), 2)
+        os.killpg(worker.pid, signal.SIGKILL)
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the children of a process."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [int(child) for child in path.read_text().split()]
+    return found
+
+
+def guardians(worker: str) -> list[int]:
+    """Return the guardians of a worker's commands, its nursery included."""
+    return [p for p in orphans._processes() if mark_of(orphans.GUARD, worker, p)]
+
+
+def mark_of(name: str, value: str, pid: int) -> bool:
+    """Tell whether a process carries a mark."""
+    return f"{name}={value}".encode() in (orphans._environment(pid) or ())
+
+
+def guardian_of(runner: Runner) -> int:
+    """Return the guardian of the newest command."""
+    nursery = runner.nursery._process
+    assert nursery is not None
+    return max(children_of(nursery.pid))
 
 
 def test_a_killed_guardian_takes_the_command_with_it(runner: Runner, until: Until) -> None:
     """The kernel kills the first process, and the rest is found by its mark."""
     running = runner.start("sh", "-c", f"{LEAVING} echo on; sleep 1000")
     until(lambda: runner.out.read_bytes() == b"on\n")
-    os.kill(running._guard.pid, signal.SIGKILL)
+    os.kill(guardian_of(runner), signal.SIGKILL)
     end = running.wait(2)
     assert end.vanished
     assert end.exit_code is None
@@ -375,7 +421,7 @@ def test_another_command_of_the_worker_is_not_touched_by_that(runner: Runner, un
     other = runner.start("sleep", "1000")
     running = runner.start("sh", "-c", "echo on; sleep 1000")
     until(lambda: runner.out.read_bytes() == b"on\n")
-    os.kill(running._guard.pid, signal.SIGKILL)
+    os.kill(guardian_of(runner), signal.SIGKILL)
     assert running.wait(2).vanished
     assert other.poll() is None
 
@@ -412,3 +458,33 @@ def test_output_goes_into_a_new_file_and_nowhere_else(runner: Runner, tmp_path: 
         with pytest.raises(Exception, match="cannot write"):
             runner.start("true", stdout=str(path))
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_killed_nursery_is_replaced_and_its_guardians_go_on(
+    runner: Runner, tmp_path: Path, until: Until
+) -> None:
+    """Guardians need it only to be born."""
+    os.mkfifo(tmp_path / "go")
+    running = runner.start("sh", "-c", "echo on; read line < go; exit 4")
+    until(lambda: runner.out.read_bytes() == b"on\n")
+    nursery = runner.nursery._process
+    assert nursery is not None
+    nursery.kill()
+    os.waitid(os.P_PID, nursery.pid, os.WEXITED | os.WNOWAIT)
+    assert runner.run("true").exit_code == 0
+    (tmp_path / "go").write_text("go\n")
+    assert running.wait(HANGS).exit_code == 4
+
+
+def test_a_command_whose_guardian_was_never_born_did_not_run(runner: Runner) -> None:
+    """That is the environment's failure, and nobody is charged with it."""
+    assert runner.run("true").exit_code == 0
+    nursery = runner.nursery._process
+    assert nursery is not None
+    os.kill(nursery.pid, signal.SIGSTOP)
+    running = runner.start("touch", "it-ran")
+    nursery.kill()
+    end = running.wait(HANGS)
+    assert end.lost is not None
+    assert not end.vanished
+    assert not (runner.place / "it-ran").exists()
