@@ -1,4 +1,4 @@
-"""What people do to jobs, racing with workers and with each other: one outcome, one job, one code."""
+"""What people do to jobs, racing with workers and each other: one outcome, one job, one code."""
 
 from __future__ import annotations
 
