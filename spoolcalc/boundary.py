@@ -35,12 +35,13 @@ def _tell_bug(error: Exception) -> None:
     from spoolcalc import __version__
 
     if os.environ.get("SPOOL_DEBUG"):
-        output.tell("".join(traceback.format_exception(error)).rstrip())
+        output.tell("".join(traceback.format_exception(error)).rstrip(), output.ERROR)
     last = traceback.extract_tb(error.__traceback__)[-1]
     output.tell(
         f"spool: a bug in spool: {type(error).__name__}: {error}"
         f" ({os.path.basename(last.filename)}:{last.lineno})\n"
         "  Your jobs are where they were. Please report it to the project with the output of the\n"
         "  same command under SPOOL_DEBUG=1, and: "
-        f"spoolcalc {__version__}, {output.python_and_system()}."
+        f"spoolcalc {__version__}, {output.python_and_system()}.",
+        output.ERROR,
     )

@@ -2,43 +2,59 @@
 
 It goes on while a job runs, so that a long job's worker is not taken for dead, and so that the jobs
 of a worker that was killed are given to others within a second even when all are busy.
+
+It also judges the main loop, which says before each thing it does by when it will be back
+(:class:`Pulse`): that the keeper goes on is no proof that the worker does.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 
 from spoolcalc.errors import SpoolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from spoolcalc.lease import Lease
+    from spoolcalc.reporting import Report
     from spoolcalc.spool import Spool
-    from spoolcalc.sweep import Swept
 
 #: Seconds from one look at the others to the next.
 TICK = 0.4
 #: Every so many looks, workers that held no job are looked after too.
 THOROUGH = 25
+#: The longest step (seconds) of a main loop that is well: some calls of the file system.
+SLACK = 5.0
+
+
+class Pulse:
+    """By when the main loop will have shown itself again.  One thread beats it, one feels it."""
+
+    __slots__ = ("_due",)
+
+    def __init__(self) -> None:
+        self.beat()
+
+    def beat(self, seconds: float = 0.0) -> None:
+        """Get on, and be back after ``seconds`` of sleep or of a job that is known to run."""
+        self._due = time.monotonic() + seconds + SLACK
+
+    @property
+    def well(self) -> bool:
+        """Whether the main loop is where it said it would be."""
+        return time.monotonic() <= self._due
 
 
 class Keeper(threading.Thread):
     """Renews ``lease``, which its worker may exchange, and sweeps, until :meth:`end`."""
 
-    def __init__(
-        self,
-        spool: Spool,
-        lease: Lease,
-        on_swept: Callable[[Swept], None],
-        on_trouble: Callable[[SpoolError], None],
-    ) -> None:
+    def __init__(self, spool: Spool, lease: Lease, report: Report, pulse: Pulse) -> None:
         super().__init__(name="spool keeper", daemon=True)
         self.lease = lease
         self._spool = spool
-        self._on_swept = on_swept
-        self._on_trouble = on_trouble
+        self._report = report
+        self._pulse = pulse
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -51,11 +67,13 @@ class Keeper(threading.Thread):
                 swept = self._spool.sweep(self.lease, thorough=looks % THOROUGH == 0)
             except SpoolError as error:
                 if error.message != trouble:  # say it once, not twice a second
-                    self._on_trouble(error)
+                    self._report.trouble(error)
                 trouble = error.message
             else:
                 trouble = ""
-                self._on_swept(swept)
+                self._report.swept(swept)
+            if self._pulse.well:
+                self._report.well()
 
     def end(self) -> None:
         """Stop, and wait for the last look to be over."""

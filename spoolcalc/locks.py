@@ -39,6 +39,11 @@ def try_lock(path: str, mode: int = 0o600) -> Lock | None:
     return _acquire(path, mode, 0)
 
 
+def try_alone(layout: Layout, name: str) -> Lock | None:
+    """Be the only one of that name on this spool until the lock is released; None if one is."""
+    return _named(layout, name, 0)
+
+
 @contextmanager
 def exclusive(layout: Layout, name: str) -> Iterator[None]:
     """Be the only one in a ``with`` block of that name, on this spool; waits for the others.
@@ -46,16 +51,20 @@ def exclusive(layout: Layout, name: str) -> Iterator[None]:
     Killed within it: the lock is free at once, and the next one must be able to go on from there.
     Raises :class:`~spoolcalc.errors.StorageFailure` when another one holds it for ``PATIENCE``.
     """
-    path = f"{layout.locks}/{name}"
-    if reading.status(layout.locks) is None:
-        files.make_directory(layout.locks, layout.directory_mode)
-    lock = _acquire(path, layout.file_mode, PATIENCE)
+    lock = _named(layout, name, PATIENCE)
     if lock is None:
+        path = f"{layout.locks}/{name}"
         raise StorageFailure("lock", path, OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
     try:
         yield
     finally:
         lock.release()
+
+
+def _named(layout: Layout, name: str, seconds: float) -> Lock | None:
+    if reading.status(layout.locks) is None:
+        files.make_directory(layout.locks, layout.directory_mode)
+    return _acquire(f"{layout.locks}/{name}", layout.file_mode, seconds)
 
 
 def _acquire(path: str, mode: int, seconds: float) -> Lock | None:

@@ -1,6 +1,7 @@
 """A worker's log on stderr: one line for each job, and one for whatever an administrator must know.
 
 With ``quiet`` only what went wrong; with ``verbose`` also claims, and whose jobs were taken over.
+In the journal each line has its level and no time, which the journal has itself.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from spoolcalc import output
 from spoolcalc.errors import plain
 from spoolcalc.job import State, timestamp
+from spoolcalc.output import DEBUG, ERROR, INFO, WARNING
 from spoolcalc.reporting import Report
 
 TYPE_CHECKING = False
@@ -30,17 +32,18 @@ class Log(Report):
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self._quiet = quiet
         self._verbose = verbose
+        self._journaled = output.errors_to_journal()
         self._coloured = output.errors_on_terminal() and "NO_COLOR" not in os.environ
 
     def started(self, worker: str) -> None:
         """Name the worker."""
         if self._verbose:
-            self._line("started", worker)
+            self._line("started", worker, DEBUG)
 
     def claimed(self, job: Job) -> None:
         """Name the job."""
         if self._verbose:
-            self._line("claimed", f"{job.id} {_shown(job)}")
+            self._line("claimed", f"{job.id} {shown_briefly(job)}", DEBUG)
 
     def ended(self, job: Job, outcome: Outcome, seconds: float) -> None:
         """Tell how the job ended."""
@@ -48,55 +51,58 @@ class Log(Report):
         if self._quiet and not failed:
             return
         came = f"failed: {outcome.error}" if failed else f"= {_short(outcome.result or '')}"
-        told = f"{job.id} {_shown(job)} {came} ({seconds * 1000:.1f} ms)"
-        self._line(outcome.state.value, told, alarming=failed)
+        told = f"{job.id} {shown_briefly(job)} {came} ({seconds * 1000:.1f} ms)"
+        self._line(outcome.state.value, told, WARNING if failed else INFO)
 
     def postponed(self, job: Job, outcome: Outcome, seconds: float) -> None:
         """Tell that the job failed and will be tried again."""
-        told = f"{job.id} {_shown(job)} failed: {outcome.error} ({seconds * 1000:.1f} ms)"
-        self._line("postponed", f"{told}; it will be tried again", alarming=True)
+        told = f"{job.id} {shown_briefly(job)} failed: {outcome.error} ({seconds * 1000:.1f} ms)"
+        self._line("postponed", f"{told}; it will be tried again", WARNING)
 
     def crashed(self, job: Job, error: str, went: State) -> None:
         """Tell how the process that ran a job died."""
         then = "it will be run again" if went is not State.FAILED else "poison: it has failed"
-        self._line("crashed", f"{job.id} {_shown(job)}: {error}; {then}", alarming=True)
+        self._line("crashed", f"{job.id} {shown_briefly(job)}: {error}; {then}", ERROR)
 
     def discarded(self, job: Job) -> None:
         """Tell that the outcome came too late."""
-        told = f"{job.id} {_shown(job)}: this worker was taken for dead, and the job given on"
-        self._line("discarded", told, alarming=True)
+        told = (
+            f"{job.id} {shown_briefly(job)}: this worker was taken for dead, and the job given on"
+        )
+        self._line("discarded", told, ERROR)
 
     def swept(self, swept: Swept) -> None:
         """Tell which workers were given up and what became of their jobs."""
         for worker, reason in swept.workers.items():
             if swept.put_back or swept.poisoned or swept.finished:
-                self._line("recovered", f"the jobs of {worker}: {reason}", alarming=True)
+                self._line("recovered", f"the jobs of {worker}: {reason}", WARNING)
         for job_id in swept.poisoned:
-            self._line(
-                "poison", f"{job_id} took down too many workers and has failed", alarming=True
-            )
+            self._line("poison", f"{job_id} took down too many workers and has failed", ERROR)
         for path in swept.quarantined:
-            self._line("corrupt", f"{path} cannot be read and was moved to corrupt/", alarming=True)
+            self._line("corrupt", f"{path} cannot be read and was moved to corrupt/", ERROR)
         if self._verbose:
             for job_id in swept.put_back:
-                self._line("pending", f"{job_id} is runnable again")
+                self._line("pending", f"{job_id} is runnable again", DEBUG)
 
     def trouble(self, error: SpoolError) -> None:
         """Tell what the environment refused, and what to do."""
         told = error.message + (f". {error.hint}" if error.hint else "")
-        self._line("trouble", f"{told} Trying again.", alarming=True)
+        self._line("trouble", f"{told} Trying again.", ERROR)
 
-    def _line(self, kind: str, told: str, *, alarming: bool = False) -> None:
+    def _line(self, kind: str, told: str, level: int) -> None:
         when = timestamp(time.time())
         told = plain(told)
-        if self._coloured:
-            colour = _RED if alarming else ""
+        if self._journaled:
+            output.tell(f"{kind} {told}", level)
+        elif self._coloured:
+            colour = _RED if level <= WARNING else ""
             output.tell(f"{_DIM}{when[11:19]}{_PLAIN} {colour}{kind:<9}{_PLAIN} {told}")
         else:
             output.tell(f"{when} {kind} {told}")
 
 
-def _shown(job: Job) -> str:
+def shown_briefly(job: Job) -> str:
+    """Return what a job is to do, in a few words of one line."""
     return _short(" ".join((job.operation, *job.operands)))
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _STDOUT, _STDERR = 1, 2
+#: The levels of messages, as syslog and the journal count them.
+ERROR, WARNING, INFO, DEBUG = 3, 4, 6, 7
 #: Bytes that are copied at once.
 _CHUNK = 1 << 20
 
@@ -85,8 +87,13 @@ def _settle() -> None:
         raise StorageFailure("write to", "standard output", error) from error
 
 
-def tell(text: str) -> None:
-    """Write one message to stderr; nobody listening there is no reason to fail."""
+def tell(text: str, level: int = INFO) -> None:
+    """Write one message to stderr; nobody listening there is no reason to fail.
+
+    The journal takes every line for an entry, and learns the level of each.
+    """
+    if errors_to_journal():
+        text = "\n".join(f"<{level}>{line}" for line in text.split("\n"))
     try:
         os.write(_STDERR, (text + "\n").encode("utf-8", "backslashreplace"))
     except OSError as error:
@@ -97,7 +104,7 @@ def tell(text: str) -> None:
 def tell_error(error: SpoolError) -> None:
     """Write an error for people: what happened, and what to do."""
     hint = "\n  ".join(map(plain, error.hint.splitlines()))
-    tell(f"spool: {plain(error.message)}" + (f"\n  {hint}" if hint else ""))
+    tell(f"spool: {plain(error.message)}" + (f"\n  {hint}" if hint else ""), ERROR)
 
 
 def leave(code: int) -> NoReturn:
@@ -119,6 +126,21 @@ def on_terminal() -> bool:
 def errors_on_terminal() -> bool:
     """Tell whether stderr is a terminal."""
     return os.isatty(_STDERR)
+
+
+def errors_to_journal() -> bool:
+    """Tell whether stderr is a stream of the journal's, as its environment says.
+
+    The file is what counts: the environment is inherited by those whose stderr is another one.
+    """
+    named = os.environ.get("JOURNAL_STREAM")
+    if not named:
+        return False
+    try:
+        status = os.fstat(_STDERR)
+    except OSError:
+        return False
+    return named == f"{status.st_dev}:{status.st_ino}"
 
 
 def width() -> int:

@@ -27,6 +27,9 @@ class Report:
     def crashed(self, job: Job, error: str, went: State) -> None:
         """Charge a job with the death of its process; it went back, or to failed as poison."""
 
+    def returned(self, job: Job) -> None:
+        """Give a job back, uncharged: it could not be run here."""
+
     def discarded(self, job: Job) -> None:
         """Throw away an outcome: the job was given to another worker meanwhile."""
 
@@ -35,3 +38,6 @@ class Report:
 
     def trouble(self, error: SpoolError) -> None:
         """Meet a refusal of the environment."""
+
+    def well(self) -> None:
+        """Get on, in both threads.  Called on the keeper's, some times a second, while it is so."""

@@ -22,11 +22,12 @@ from spoolcalc.engine import PROCESS, Engine
 from spoolcalc.errors import StorageFailure, UsageError
 from spoolcalc.execute import execute
 from spoolcalc.job import Outcome
-from spoolcalc.keeper import Keeper
+from spoolcalc.keeper import Keeper, Pulse
 from spoolcalc.lease import DEFAULT_LEASE, Lease
 from spoolcalc.reporting import Report
-from spoolcalc.slots import GRACE, Slots
+from spoolcalc.slots import GRACE, HANGS, Slots
 from spoolcalc.sweep import hand_back_others
+from spoolcalc.term import Term
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,9 +58,10 @@ class Worker:
     ``allow`` may hold ``exec``: commands of a spool to which others may write.
 
     ``lease`` is how long (seconds) it may be silent before its jobs are given to others; ``once``
-    ends it when nothing can be run; ``max_jobs`` and ``max_time`` (seconds) when so many jobs were
-    run, or before the first job after that time; ``poll`` is how often (seconds) it looks by
-    itself when idle.
+    ends it when nothing can be run; ``until_empty`` when nothing is pending, and waits for what is
+    and cannot be run now; ``max_jobs`` and ``max_time`` (seconds) when so many jobs were run, or
+    before the first job after that time; ``poll`` is how often (seconds) it looks by itself when
+    idle.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Worker:
         allow: Collection[str] = (),
         lease: float = DEFAULT_LEASE,
         once: bool = False,
+        until_empty: bool = False,
         max_jobs: int | None = None,
         max_time: float | None = None,
         poll: float = DEFAULT_POLL,
@@ -82,9 +85,7 @@ class Worker:
             raise UsageError(f"not a number of jobs at a time: {jobs}", "At least 1.")
         self._spool = spool
         self._seconds = lease
-        self._once = once
-        self._max_jobs = max_jobs
-        self._max_time = max_time
+        self._term = Term(once=once, until_empty=until_empty, max_jobs=max_jobs, max_time=max_time)
         self._poll = poll
         self._report = report or Report()
         self._bell = Bell(spool.layout.bell)
@@ -96,6 +97,7 @@ class Worker:
             allow=allow,
             wake=self._bell.wake,
         )
+        self._pulse = Pulse()
         self._batch = Batch(spool, self._recorded)
         self._slots = Slots(spool.layout, self._engine, self._bell, jobs, grace)
         self._over: deque[tuple[Slot, End]] = deque()
@@ -124,12 +126,10 @@ class Worker:
         Raises :class:`~spoolcalc.errors.SpoolUnusable` if the spool cannot be used at the start or,
         with ``once``, later; and :class:`Interrupted` after :meth:`stop_now`.
         """
-        self._started = time.monotonic()
+        self._term.begin()
         with self._bell:
             self._lease = Lease.take(self._spool.layout, self._seconds)
-            self._keeper = Keeper(
-                self._spool, self._lease, self._report.swept, self._report.trouble
-            )
+            self._keeper = Keeper(self._spool, self._lease, self._report, self._pulse)
             try:
                 self._work()
             finally:
@@ -139,6 +139,7 @@ class Worker:
     def _leave(self) -> None:
         """End what still runs, record what is done, and hand the rest back, uncharged."""
         try:
+            self._pulse.beat(HANGS)
             for slot in self._slots.abandon():
                 self._slots.tidy(slot.claim)
             self._engine.close()
@@ -178,7 +179,11 @@ class Worker:
     def _is_over(self) -> bool:
         if self._at_once:
             return True
-        return (self._stopping or self._spent()) and not self._slots and not self._over
+        return (
+            (self._stopping or self._term.is_spent(self._begun))
+            and not self._slots
+            and not self._over
+        )
 
     def _step(self) -> bool:
         """Do one job, start one, or sleep until there may be one; False if there is no more."""
@@ -190,21 +195,27 @@ class Worker:
             return True
         if self._lease.fenced() or (self._lease.doubtful and self._lease.renew() is None):
             self._register_again()
-        if self._stopping or self._spent() or not self._slots.free:
+        if self._stopping or self._term.is_spent(self._begun) or not self._slots.free:
             self._record()
-            self._bell.rest(min(self._slots.patience(), self._lease.heartbeat))
+            rest = min(self._slots.patience(), self._lease.heartbeat)
+            self._pulse.beat(rest)
+            self._bell.rest(rest)
             return True
         claimed = self._spool.claim(self._lease, self._engine.knows)
         if claimed is not None:
             self._do(claimed)
         elif self._batch:
             self._record()
-        elif self._once and not self._slots:
+        elif not self._slots and self._term.is_done(self._spool):
             return False
         else:
-            rest = min(self._poll, self._time_left(), self._spool.rest)
-            self._bell.wait(min(rest, self._slots.patience()))
+            rest = min(self._poll, self._term.left, self._spool.rest)
+            self._sleep(min(rest, self._slots.patience()))
         return True
+
+    def _sleep(self, seconds: float) -> None:
+        self._pulse.beat(seconds)
+        self._bell.wait(seconds)
 
     def _do(self, claimed: Claim) -> None:
         """Run a job in place, or start it."""
@@ -231,6 +242,7 @@ class Worker:
     def _compute(self, claimed: Claim, operands: Sequence[str]) -> None:
         began = time.perf_counter()
         self._computing = True
+        self._pulse.beat(math.inf)
         try:
             outcome = execute(claimed.document["operation"], operands)
         finally:
@@ -240,6 +252,7 @@ class Worker:
 
     def _serve(self) -> None:
         """Look after the slots; what has ended waits to be done with."""
+        self._pulse.beat()
         self._over.extend(self._slots.serve(self._lease.worker))
 
     def _end(self, slot: Slot, end: End) -> None:
@@ -261,6 +274,7 @@ class Worker:
             if end.unknown is not None:
                 self._engine.forget(job.operation)
             self._spool.give_back(slot.claim)
+            self._report.returned(job)
         self._over.popleft()
         self._slots.tidy(slot.claim)
         if outcome is not None or end.crash is not None:
@@ -292,30 +306,21 @@ class Worker:
 
     def _endure(self, error: StorageFailure) -> None:
         """Say what the environment refused, and wait for it to get better."""
-        if self._once:
+        if self._term.once:
             raise error
         self._report.trouble(error)
         until = time.monotonic() + self._pause
         while not self._stopping and (rest := until - time.monotonic()) > 0:
             self._serve()  # limits are kept, whatever the disk says
-            self._bell.wait(min(rest, self._slots.patience()))
+            self._sleep(min(rest, self._slots.patience()))
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _register_again(self) -> None:
         """Go on under a new name: this one was given up, and what it held belongs to others."""
+        self._pulse.beat(HANGS)
         for slot in self._slots.abandon():
             self._report.discarded(slot.claim.job)
         given_up, self._lease = self._lease, Lease.take(self._spool.layout, self._seconds)
         self._keeper.lease = self._lease
         given_up.release()
         self._report.started(self._lease.worker)
-
-    def _spent(self) -> bool:
-        jobs_left = math.inf if self._max_jobs is None else self._max_jobs - self._begun
-        return jobs_left <= 0 or self._time_left() <= 0
-
-    def _time_left(self) -> float:
-        """Return the seconds in which a job may still be begun."""
-        if self._max_time is None:
-            return math.inf
-        return self._started + self._max_time - time.monotonic()

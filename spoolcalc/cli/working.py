@@ -16,6 +16,7 @@ from spoolcalc.errors import INTERRUPTED, OK, UsageError, shown
 from spoolcalc.units import seconds
 
 if TYPE_CHECKING:
+    from spoolcalc.notify import Announcer
     from spoolcalc.worker import Worker
 
 
@@ -50,10 +51,28 @@ def work(
             help="exec: run commands also in a spool to which others may write.",
         ),
     ] = None,
+    until_empty: Annotated[
+        bool,
+        typer.Option(
+            "--until-empty",
+            help="End when nothing is pending; wait for what is pending and cannot be run.",
+        ),
+    ] = False,
+    single: Annotated[
+        bool, typer.Option("--single", help="End at once if another such run is at this spool.")
+    ] = False,
     max_jobs: Annotated[int | None, typer.Option(min=1, help="End after so many jobs.")] = None,
     max_time: Annotated[
         float | None,
         typer.Option(parser=seconds, metavar="DURATION", help="Begin no job after this time."),
+    ] = None,
+    drain_time: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds,
+            metavar="DURATION",
+            help="Told to end, give back what still runs after this time. [default: no limit]",
+        ),
     ] = None,
     lease: Annotated[
         float | None,
@@ -79,7 +98,9 @@ def work(
 
     def action(path: str) -> int:
         from spoolcalc.lease import DEFAULT_LEASE, SHORTEST_LEASE
+        from spoolcalc.locks import try_alone
         from spoolcalc.log import Log
+        from spoolcalc.notify import Announcer, ServiceManager
         from spoolcalc.operations import COMMAND
         from spoolcalc.spool import Spool
         from spoolcalc.worker import DEFAULT_POLL, Worker
@@ -89,37 +110,56 @@ def work(
         strange = sorted(set(allow or ()) - {COMMAND})
         if strange:
             raise UsageError(f"--allow {shown(strange[0])}", f"Only {COMMAND} can be allowed.")
+        if once and until_empty:
+            raise UsageError("--once and --until-empty exclude each other")
+        opened = Spool(path, create=True)
+        lock = try_alone(opened.layout, "work") if single else None
+        if single and lock is None:
+            if verbose:
+                output.tell("spool: another --single run is at this spool")
+            return OK
+        manager = ServiceManager.of_this_process()
+        announcer = Announcer(manager, quiet=quiet, verbose=verbose) if manager else None
         worker = Worker(
-            Spool(path, create=True),
+            opened,
             jobs=jobs,
             executor=executor,
             timeout=timeout,
             allow=allow or (),
             lease=lease or DEFAULT_LEASE,
             once=once,
+            until_empty=until_empty,
             max_jobs=max_jobs,
             max_time=max_time,
             poll=poll or DEFAULT_POLL,
-            report=Log(quiet=quiet, verbose=verbose),
+            report=announcer or Log(quiet=quiet, verbose=verbose),
         )
-        return _run(worker)
+        try:
+            return _run(worker, drain_time, announcer)
+        finally:
+            if lock is not None:
+                lock.release()
 
     finish(context, spool, action)
 
 
-def _run(worker: Worker) -> int:
+def _run(worker: Worker, drain_time: float | None, announcer: Announcer | None) -> int:
     from spoolcalc.worker import Interrupted
 
     caught = []
 
     def stop(number: int, frame: object) -> None:  # noqa: ARG001 - the signature of a handler
         caught.append(number)
-        if len(caught) == 1:
-            worker.stop()
-        else:
+        if len(caught) > 1:
             worker.stop_now()
+            return
+        worker.stop()
+        if drain_time is not None:
+            signal.setitimer(signal.ITIMER_REAL, max(drain_time, 0.001))
+        if announcer is not None:
+            announcer.stopping()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, stop)
     try:
         worker.run()
