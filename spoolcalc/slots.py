@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 TICK = 0.25
 #: How long (seconds) a job has after SIGTERM, until SIGKILL.
 GRACE = 5.0
+#: The same for one that is cancelled, which is over within a second of the wish.
+CANCEL_GRACE = 0.5
 #: How long (seconds) is waited for what was killed at once.
 HANGS = 15.0
 
@@ -194,7 +196,7 @@ class Slots:
         for name in names:
             job_id = name.partition(".")[0]
             if name.endswith(CANCEL) and job_id in self._slots:
-                self._slots[job_id].end(self._grace, "cancelled")
+                self._slots[job_id].end(min(self._grace, CANCEL_GRACE), "cancelled")
             elif beside(name) and job_id not in self._slots:
                 self._forget(directory, name)
         for slot in self._slots.values():
