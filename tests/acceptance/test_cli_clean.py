@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from conftest import Commands, Jobs, Ran
 
 HOUR = 3600.0
+#: The states, but for wip, of jobs that have not ended.
+WAITING = ("delayed", "blocked", "pending")
 
 
 def make_old(jobs: Jobs, job_id: str, seconds: float) -> None:
@@ -46,7 +48,7 @@ def test_what_was_retrieved_is_removed(run: Callable[..., Ran], jobs: Jobs) -> N
     ids = jobs.of_each_state()
     size = jobs.path(ids["retrieved"]).stat().st_size
     assert run("clean") == (0, f"removed 1 job (1 retrieved), {size} bytes\n", "")
-    assert left(jobs, ids) == ["pending", "completed", "failed"]
+    assert left(jobs, ids) == [*WAITING, "completed", "failed"]
     assert os.listdir(Path(jobs.spool.path) / "retrieved") == []
     assert run("clean") == (0, "removed 0 jobs, 0 bytes\n", "")
 
@@ -77,9 +79,9 @@ def test_the_users_own_retention(state: str, run: Callable[..., Ran], jobs: Jobs
     ids = {**jobs.of_each_state(), "old": getattr(jobs, state)()}
     make_old(jobs, ids["old"], 2 * HOUR)
     assert run("clean", f"--{state}-older-than", "1h").returncode == 0
-    assert left(jobs, ids) == ["pending", "completed", "failed"]
+    assert left(jobs, ids) == [*WAITING, "completed", "failed"]
     assert run("clean", f"--{state}-older-than", "0s").returncode == 0
-    assert left(jobs, ids) == [s for s in ("pending", "completed", "failed") if s != state]
+    assert left(jobs, ids) == [s for s in (*WAITING, "completed", "failed") if s != state]
 
 
 def test_dry_run_removes_nothing(run: Callable[..., Ran], jobs: Jobs) -> None:
