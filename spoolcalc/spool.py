@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from spoolcalc.sweep import Swept
     from spoolcalc.transitions import Claim
 
-#: How many jobs :meth:`Spool.submit_many` makes durable together.
-GROUP = 256
-
 
 class Spool:
     """A spool directory.
@@ -89,20 +86,7 @@ class Spool:
         Memory stays bounded however many there are.  A bad one raises as :meth:`submit` does, after
         those before it were submitted and yielded.
         """
-        group: list[Document] = []
-        bad: UsageError | None = None
-        for operation, operands in jobs:
-            try:
-                group.append(prepare(operation, operands, **options))
-            except UsageError as error:
-                bad = error
-                break
-            if len(group) >= GROUP:
-                yield from self.publish(group)
-                group = []
-        yield from self.publish(group)
-        if bad is not None:
-            raise bad
+        return submission.submit_many(self.layout, jobs, options)
 
     def publish(self, documents: Sequence[Document]) -> Sequence[str]:
         """Make jobs that :func:`prepare` made durable together, and return their ids."""

@@ -14,12 +14,15 @@ from spoolcalc.job import DEFAULT_PRIORITY, MAX_CRASHES, PRIORITIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Unpack
 
     from spoolcalc.job import Document
     from spoolcalc.layout import Layout
     from spoolcalc.options import Options
+
+#: How many jobs are made durable together.
+GROUP = 256
 
 
 def prepare(
@@ -52,6 +55,29 @@ def prepare(
     return new_document(
         job_id, operation, operands, priority=priority, max_crashes=max_crashes, **fields
     )
+
+
+def submit_many(
+    layout: Layout, jobs: Iterable[tuple[str, Sequence[str]]], options: Options
+) -> Iterator[str]:
+    """Submit jobs in groups, and yield each id once its job is durable, in order.
+
+    A bad one raises as :func:`prepare` does, after those before it were submitted and yielded.
+    """
+    group: list[Document] = []
+    bad: UsageError | None = None
+    for operation, operands in jobs:
+        try:
+            group.append(prepare(operation, operands, **options))
+        except UsageError as error:
+            bad = error
+            break
+        if len(group) >= GROUP:
+            yield from publish(layout, group)
+            group = []
+    yield from publish(layout, group)
+    if bad is not None:
+        raise bad
 
 
 def publish(layout: Layout, documents: Sequence[Document]) -> list[str]:

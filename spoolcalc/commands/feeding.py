@@ -14,8 +14,8 @@ from spoolcalc import output, reading
 from spoolcalc.commands.submitting import operands_of
 from spoolcalc.errors import OK, USAGE, StorageFailure, UsageError
 from spoolcalc.render.text import json_answer
-from spoolcalc.spool import GROUP, Spool
-from spoolcalc.submission import prepare
+from spoolcalc.spool import Spool
+from spoolcalc.submission import GROUP, prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
