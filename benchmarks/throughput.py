@@ -31,7 +31,7 @@ from benchmarks.bare import Bare
 from benchmarks.report import Line, at_least, milliseconds, rate, ratio
 from spoolcalc import Spool
 from spoolcalc.batch import LARGEST
-from spoolcalc.spool import GROUP
+from spoolcalc.submission import GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
