@@ -10,113 +10,20 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from crash_census import look
 
 from spoolcalc import NoSuchJob, Spool, Worker
-from spoolcalc.document import decode
 from spoolcalc.execute import execute
 from spoolcalc.job import State
-from spoolcalc.layout import id_of
+
+if TYPE_CHECKING:
+    from crash_census import Census, Expected, Facts, Place
 
 #: Beginnings of names that may lie in ``tmp/`` until they are a day old: nobody owns them.
 HARMLESS = ("submit.", "clean.", "init.")
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What must become of a job: its last state and its result or error."""
-
-    state: str
-    text: str
-    #: Attempts that must be noted as lost in the end, when nothing else goes wrong.
-    lost: int = 0
-    #: Whether cleaning removes it: it may be gone at any time, and must be after cleaning.
-    cleaned: bool = False
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of a spool before it is broken."""
-
-    jobs: dict[str, Expected]
-    #: Documents that are no jobs, and where they must be in the end: ``corrupt`` or ``pending``.
-    planted: dict[bytes, str] = field(default_factory=dict)
-    #: Jobs that may come to be, by operation and operands, with how many at most.
-    coming: dict[tuple[str, ...], tuple[int, Expected]] = field(default_factory=dict)
-    #: Whether who is killed may be charged a lost attempt of the jobs it had in hand.
-    charged: bool = False
-    #: Whether one attempt of each job may be lost or not: it depends on who was quicker.
-    contended: bool = False
-    #: Names of workers that died before, whose losses are in ``Expected.lost`` already.
-    dead: frozenset[str] = frozenset()
-    #: A worker that is silent but not dead; its registration may outlast its jobs' recovery, until
-    #: it was looked at twice more.
-    silent: str | None = None
-    #: Whether the spool itself may be missing.
-    creates: bool = False
-    #: How old (seconds) a job of each state must be to be cleaned, if any is.
-    cleaning: dict[str, float] | None = None
-
-
-@dataclass(frozen=True)
-class Place:
-    """A document where it was found."""
-
-    state: str
-    directory: str
-    path: str
-    document: dict[str, Any]
-
-    @property
-    def lost(self) -> int:
-        """How many attempts ended with the loss of their worker."""
-        return sum(attempt["end"] == "lost" for attempt in self.document["attempts"])
-
-    @property
-    def in_hand(self) -> bool:
-        """Whether a worker was at it, without having come to an outcome."""
-        return (
-            self.state == "wip"
-            and "+" not in self.directory
-            and not self.directory.endswith(".returned")
-            and self.document["outcome"] is None
-        )
-
-
-@dataclass
-class Census:
-    """Everything that lies in the state directories."""
-
-    places: dict[str, list[Place]] = field(default_factory=dict)
-    strays: dict[str, bytes] = field(default_factory=dict)
-
-
-def look(root: str) -> Census:
-    """Read all state directories, without the package's own ways of finding jobs."""
-    census = Census()
-    for state in State:
-        top = f"{root}/{state.value}"
-        for directory, _, names in os.walk(top):
-            for name in names:
-                path = f"{directory}/{name}"
-                with open(path, "rb") as file:
-                    data = file.read()
-                _sort(census, state.value, os.path.relpath(directory, top), path, data)
-    return census
-
-
-def _sort(census: Census, state: str, directory: str, path: str, data: bytes) -> None:
-    job_id = id_of(os.path.basename(path))
-    try:
-        document = decode(data)
-    except Exception:  # noqa: BLE001 - whatever it is, it is no document that can be read
-        document = None
-    if job_id is None or document is None or document["id"] != job_id:
-        census.strays[path] = data
-    else:
-        found = Place(state, directory, path, document)
-        census.places.setdefault(job_id, []).append(found)
 
 
 def clean(spool: Spool, ages: dict[str, float]) -> None:

@@ -10,29 +10,17 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from crash_promises import Expected, Facts
-from crash_scenarios import (
-    ADD,
-    DAY,
-    HOUR,
-    ClaimOne,
-    Fetch,
-    FinishBesideAnother,
-    FinishTogether,
-    FirstOpening,
-    LeaveWithJobs,
-    Scenario,
-    SubmitBesideAnother,
-    SweepByWorker,
-    age,
-    silence,
-)
+from crash_base import ADD, DAY, HOUR, Scenario, age, silence
+from crash_census import Expected, Facts
+from crash_finishing import Fetch, FinishBesideAnother, FinishTogether, LeaveWithJobs
+from crash_submitting import ClaimOne, FirstOpening, SubmitBesideAnother
+from crash_sweeping import SweepByWorker
 
 from spoolcalc import Lease, NoSuchJob, Spool, State, Worker
 from spoolcalc.execute import execute
 
 if TYPE_CHECKING:
-    from crash_scenarios import Tell
+    from crash_base import Tell
 
     from spoolcalc import Job
 

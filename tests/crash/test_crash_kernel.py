@@ -8,7 +8,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from crash_promises import Expected, Facts, Judge
+from crash_census import Expected, Facts
+from crash_promises import Judge
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from crash_breaker import CHANGING
-from crash_races import RACES
-from crash_scenarios import SCENARIOS
+from crash_scenarios import RACES, SCENARIOS
 
 import spoolcalc
 
