@@ -322,7 +322,7 @@ def _unclear(error: StorageFailure, top: str) -> list[str]:
 def main() -> None:
     """Run one series."""
     # Nobody here starts processes for jobs, and to look at all there are takes most of a sweep.
-    orphans.kill_marked = lambda _: 0
+    orphans.kill_marked = lambda worker: 0
     kind, name, directory = sys.argv[1:]
     series = Series(name, directory)
     {
