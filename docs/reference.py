@@ -41,6 +41,13 @@ One table for every command:
 
 For several ids it is the highest. Treat an unknown code as a failure.
 
+## Names in place of ids
+
+What takes an id also takes the name of a job that another program asked for by a file in
+[`inbox/`](format.md#the-inbox). `status` and `fetch` say "not adopted yet", with code 4, until a
+worker has seen to the file, and `wait` and `fetch --wait` wait for that too. If the file was no
+job, they say why, with code 2.
+
 ## Ids from stdin
 
 Where a command takes ids, `-` stands for those on stdin: the first field of each line, so that

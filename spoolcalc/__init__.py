@@ -53,10 +53,16 @@ if TYPE_CHECKING:
         NoSuchJob as NoSuchJob,
     )
     from spoolcalc.errors import (
+        NotAdopted as NotAdopted,
+    )
+    from spoolcalc.errors import (
         NotFinished as NotFinished,
     )
     from spoolcalc.errors import (
         NotYours as NotYours,
+    )
+    from spoolcalc.errors import (
+        Rejected as Rejected,
     )
     from spoolcalc.errors import (
         SpoolError as SpoolError,
@@ -115,8 +121,10 @@ _HOME = {
         "NewerFormat",
         "NoSpool",
         "NoSuchJob",
+        "NotAdopted",
         "NotFinished",
         "NotYours",
+        "Rejected",
         "SpoolError",
         "SpoolUnusable",
         "StorageFailure",

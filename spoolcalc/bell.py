@@ -6,6 +6,8 @@ do, and some file systems have none, so every sleep also ends after ``poll`` sec
 
 A Bell listens from its making on: look *after* you made it, or after :meth:`wait`, and nothing can
 slip through between the look and the sleep.
+
+A worker also listens to what is renamed into ``inbox/``, which rings no bell.
 """
 
 from __future__ import annotations
@@ -58,6 +60,14 @@ class Bell:
 
             with suppress(OSError):  # gone, or one too many: the next sleep ends by itself
                 self._inotify.add_watch(path, flags.MODIFY)
+
+    def also_into(self, directory: str) -> None:
+        """Be woken by what is renamed into a directory, too, where inotify works."""
+        if self._inotify is not None:
+            from inotify_simple import flags
+
+            with suppress(OSError):  # it is not there yet: the next sleep ends by itself
+                self._inotify.add_watch(directory, flags.MOVED_TO)
 
     def rest(self, seconds: float) -> None:
         """Sleep as :meth:`wait` does, but do not let the ring disturb; the next wait hears it."""

@@ -4,11 +4,13 @@
     ├── UsageError                   (2)  the request is wrong; nothing was written
     │   ├── UnknownOperation
     │   ├── BadOperands
-    │   └── BadJobId
+    │   ├── BadJobId
+    │   └── Rejected                      a file in inbox/ that is no job
     ├── JobFailed                    (1)
     │   └── JobCancelled             (5)
     ├── NoSuchJob                    (3)
     ├── NotFinished                  (4)
+    │   └── NotAdopted                    still a file in inbox/
     └── SpoolUnusable                (7)  the spool, or where the answer goes, cannot be used
         ├── NoSpool
         ├── NotYours
@@ -69,6 +71,10 @@ class BadJobId(UsageError):
     """The text is not a job id, so no job can have it."""
 
 
+class Rejected(UsageError):
+    """What lay in ``inbox/`` under that name could not be made a job."""
+
+
 class JobFailed(SpoolError):
     """The job ran, and its outcome is an error."""
 
@@ -91,6 +97,10 @@ class NotFinished(SpoolError):
     """The job has no outcome yet, or the wait for it ran out."""
 
     exit_code = NOT_FINISHED
+
+
+class NotAdopted(NotFinished):
+    """What lies in ``inbox/`` under that name is no job yet."""
 
 
 class SpoolUnusable(SpoolError):

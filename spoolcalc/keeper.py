@@ -1,7 +1,8 @@
 """The worker's second thread: it shows the sign of life and looks after the others.
 
 It goes on while a job runs, so that a long job's worker is not taken for dead, and so that the jobs
-of a worker that was killed are given to others within a second even when all are busy.
+of a worker that was killed are given to others, and what lies in ``inbox/`` is adopted, within a
+second even when all are busy.
 
 It also judges the main loop, which says before each thing it does by when it will be back
 (:class:`Pulse`): that the keeper goes on is no proof that the worker does.
@@ -16,6 +17,7 @@ from spoolcalc.errors import SpoolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from spoolcalc.inbox import Inbox
     from spoolcalc.lease import Lease
     from spoolcalc.reporting import Report
     from spoolcalc.spool import Spool
@@ -47,12 +49,15 @@ class Pulse:
 
 
 class Keeper(threading.Thread):
-    """Renews ``lease``, which its worker may exchange, and sweeps, until :meth:`end`."""
+    """Renews ``lease``, which its worker may exchange, sweeps and adopts, until :meth:`end`."""
 
-    def __init__(self, spool: Spool, lease: Lease, report: Report, pulse: Pulse) -> None:
+    def __init__(
+        self, spool: Spool, inbox: Inbox, lease: Lease, report: Report, pulse: Pulse
+    ) -> None:
         super().__init__(name="spool keeper", daemon=True)
         self.lease = lease
         self._spool = spool
+        self._inbox = inbox
         self._report = report
         self._pulse = pulse
         self._ended = threading.Event()
@@ -61,17 +66,20 @@ class Keeper(threading.Thread):
         """Look after the lease and the others, until the end."""
         looks = 0
         trouble = ""
-        while not self._ended.wait(min(TICK, self.lease.heartbeat)):
+        more = False
+        while not self._ended.wait(0 if more else min(TICK, self.lease.heartbeat)):
             looks += 1
             try:
-                swept = self._spool.sweep(self.lease, thorough=looks % THOROUGH == 0)
+                thorough = looks % THOROUGH == 0
+                self._report.swept(self._spool.sweep(self.lease, thorough=thorough))
+                adopted = self._inbox.adopt(self.lease)
             except SpoolError as error:
                 if error.message != trouble:  # say it once, not twice a second
                     self._report.trouble(error)
-                trouble = error.message
+                trouble, more = error.message, False
             else:
-                trouble = ""
-                self._report.swept(swept)
+                trouble, more = "", adopted.more
+                self._report.adopted(adopted)
             if self._pulse.well:
                 self._report.well()
 

@@ -11,6 +11,7 @@ that outlives its job is worth nothing.
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from hashlib import sha256
 
@@ -52,7 +53,7 @@ def publish_once(layout: Layout, document: Document, publish: Callable[[Document
         there = job_of(layout, key)
         if there is not None:
             return there
-        temporary = layout.temporary("submit", f"{job_id}.key")
+        temporary = layout.temporary("submit", f"{job_id}.{os.urandom(4).hex()}.key")
         data = (json.dumps({"key": key, "id": job_id}) + "\n").encode("ascii")
         files.write_durably(temporary, data, layout.file_mode)
         try:

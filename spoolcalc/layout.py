@@ -30,6 +30,8 @@ PROGRESS, CANCEL = ".progress", ".cancel"
 RETURNED = ".returned"
 TAKEN = "+"
 HAND = "-hand"
+#: What the name of a file from ``inbox/`` begins with while a worker has it.
+CLAIMED = "inbox."
 DIRECTORIES = (
     "tmp",
     "blocked",
@@ -53,6 +55,8 @@ NAMES = frozenset({*DIRECTORIES, "format.json", "bell", "done", "paused"})
 
 #: A host's name, made safe, a process id and eight random digits.
 _WORKER = re.compile(rf"[A-Za-z0-9-]{{1,60}}\.[0-9]{{1,10}}\.[0-9a-f]{{8}}(?:{HAND})?")
+_INBOX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})\.json")
+_CLAIMED = re.compile(rf"{re.escape(CLAIMED)}[0-9a-f]{{8}}\.(.+)", re.DOTALL)
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -204,3 +208,15 @@ def owner_of(directory: str) -> str | None:
 def victim_of(directory: str) -> str:
     """Return the worker that had claimed what lies in a directory in ``wip/``."""
     return directory.removesuffix(RETURNED).rpartition(TAKEN)[2]
+
+
+def name_of(file: str) -> str | None:
+    """Return the name that a file in ``inbox/`` gives to its job; None if it may not have it."""
+    found = _INBOX.fullmatch(file)
+    return None if found is None or is_id(found[1]) else found[1]
+
+
+def claimed_file(name: str) -> str | None:
+    """Return what a file in a worker's directory was called in ``inbox/``; None if it is a job."""
+    found = _CLAIMED.fullmatch(name)
+    return None if found is None or name_of(found[1]) is None else found[1]

@@ -18,6 +18,7 @@ from spoolcalc.reporting import Report
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from spoolcalc.errors import SpoolError
+    from spoolcalc.inbox import Adopted
     from spoolcalc.job import Job, Outcome
     from spoolcalc.sweep import Swept
 
@@ -83,6 +84,16 @@ class Log(Report):
         if self._verbose:
             for job_id in swept.put_back:
                 self._line("pending", f"{job_id} is runnable again", DEBUG)
+
+    def adopted(self, adopted: Adopted) -> None:
+        """Tell what came in through ``inbox/``."""
+        for name, reason in adopted.rejected:
+            self._line("rejected", f"{name} was moved to corrupt/: {reason}", WARNING)
+        if self._verbose:
+            for name, job_id in adopted.jobs:
+                self._line("adopted", f"{job_id} from {name}", DEBUG)
+            for name in adopted.again:
+                self._line("adopted", f"{name} again, which is a job already", DEBUG)
 
     def trouble(self, error: SpoolError) -> None:
         """Tell what the environment refused, and what to do."""

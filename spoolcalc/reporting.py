@@ -5,6 +5,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from spoolcalc.errors import SpoolError
+    from spoolcalc.inbox import Adopted
     from spoolcalc.job import Job, Outcome, State
     from spoolcalc.sweep import Swept
 
@@ -35,6 +36,9 @@ class Report:
 
     def swept(self, swept: Swept) -> None:
         """Give others' jobs on."""
+
+    def adopted(self, adopted: Adopted) -> None:
+        """Make jobs of what lay in ``inbox/``."""
 
     def trouble(self, error: SpoolError) -> None:
         """Meet a refusal of the environment."""

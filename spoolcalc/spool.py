@@ -22,6 +22,7 @@ from contextlib import contextmanager
 
 from spoolcalc import access, lookup, submission, transitions
 from spoolcalc.errors import NewerFormat, NoSuchJob, NotFinished, UsageError
+from spoolcalc.ids import is_id
 from spoolcalc.job import State
 from spoolcalc.submission import prepare
 
@@ -92,13 +93,25 @@ class Spool:
         """Make jobs that :func:`prepare` made durable together, and return their ids."""
         return submission.publish(self.layout, documents)
 
+    def resolve(self, job_id: str) -> str:
+        """Return a job's id, given that or the name of the file in ``inbox/`` that it was made of.
+
+        All that takes an id takes such a name, and raises :class:`~spoolcalc.errors.NotAdopted`
+        while the file is no job yet, and :class:`~spoolcalc.errors.Rejected` if it cannot be one.
+        """
+        if is_id(job_id):
+            return job_id
+        from spoolcalc.names import resolve
+
+        return resolve(self.layout, job_id)
+
     def find(self, job_id: str) -> Job:
         """Return the job of that id.
 
         Raises :class:`~spoolcalc.errors.BadJobId`, :class:`~spoolcalc.errors.NoSuchJob` or
         :class:`~spoolcalc.errors.CorruptDocument`.
         """
-        return lookup.find(self.layout, job_id)[0]
+        return lookup.find(self.layout, self.resolve(job_id))[0]
 
     def list(self, state: State) -> Iterator[Job]:
         """Yield the jobs in a state, as they were when met; those that move meanwhile are left out.
@@ -130,13 +143,13 @@ class Spool:
         failed job stays in ``failed/``.  Raises as :meth:`find` does, and
         :class:`~spoolcalc.errors.NotFinished`.
         """
-        job, path = lookup.find(self.layout, job_id)
+        job, path = lookup.find(self.layout, self.resolve(job_id))
         if not job.state.finished:
             raise NotFinished(f"not finished: job {job_id} is {job.state}")
         if deliver is not None:
             deliver(job)
         if job.state is State.COMPLETED and not keep:
-            transitions.retire(self.layout, path, job_id)
+            transitions.retire(self.layout, path, job.id)
         return job
 
     @contextmanager
@@ -268,7 +281,9 @@ class Spool:
         """
         from spoolcalc import byhand
 
-        return byhand.cancel(self.layout, job_id, byhand.PATIENCE if patience is None else patience)
+        return byhand.cancel(
+            self.layout, self.resolve(job_id), byhand.PATIENCE if patience is None else patience
+        )
 
     def retry(self, job_id: str) -> Job:
         """Have a failed job run again, none of its attempts held against it, and return it.
@@ -277,7 +292,7 @@ class Spool:
         """
         from spoolcalc import byhand
 
-        return byhand.retry(self.layout, job_id)
+        return byhand.retry(self.layout, self.resolve(job_id))
 
     def retry_failed(self, operation: str | None = None) -> Iterator[str]:
         """Have all failed jobs (of one operation) run again; yield the id of each."""

@@ -16,8 +16,18 @@ from spoolcalc.dependants import check_blocked
 from spoolcalc.endings import charge, conclude, settle
 from spoolcalc.errors import NewerFormat, StorageFailure
 from spoolcalc.job import DEFAULT_PRIORITY, Attempt, Outcome, State, timestamp
-from spoolcalc.layout import CANCEL, RETURNED, TAKEN, beside, id_of, is_hand, owner_of, victim_of
-from spoolcalc.transitions import Claim, load, put_back, quarantine
+from spoolcalc.layout import (
+    CANCEL,
+    RETURNED,
+    TAKEN,
+    beside,
+    claimed_file,
+    id_of,
+    is_hand,
+    owner_of,
+    victim_of,
+)
+from spoolcalc.transitions import Claim, load, put_back, quarantine, return_to_inbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,12 +111,13 @@ def hand_back(layout: Layout, mine: Lease) -> None:
 def hand_back_others(layout: Layout, mine: Lease, held: Container[str]) -> None:
     """Put back what a worker has claimed, uncharged, but for the jobs in ``held``, by their ids.
 
-    Commit point of each: the rename.  For what was claimed and could not be read.
+    Commit point of each: the rename.  For what was claimed and could not be read.  What was claimed
+    from ``inbox/`` is left to the thread that has it in hand.
     """
     path = layout.wip_of(mine.worker)
     names = set(reading.names(path) or ())
     for name in names:
-        if not beside(name) and (id_of(name) or "") not in held:
+        if not beside(name) and (id_of(name) or "") not in held and claimed_file(name) is None:
             _hand_on(layout, mine, f"{path}/{name}", None, Swept(), names)
 
 
@@ -154,6 +165,9 @@ def _hand_on(
 ) -> None:
     name = os.path.basename(path)
     job_id = id_of(name)
+    if job_id is None and claimed_file(name) is not None:
+        return_to_inbox(layout, path)
+        return
     if job_id is None:
         swept.quarantined += [path] * quarantine(layout, path, "its name is not that of a job")
         return

@@ -1,6 +1,7 @@
 """Every way a job changes its state.  One rename (or link) each, and it is the commit point.
 
     submit    (none)    -> pending, delayed, blocked   publish
+    adopt     inbox     -> pending, delayed, blocked   enter, or return_to_inbox
     promote   delayed   -> pending                     promote
     unblock   blocked   -> pending, delayed            unblock
     claim     any       -> wip                         claim
@@ -34,7 +35,7 @@ from spoolcalc.document import (
 )
 from spoolcalc.errors import NewerFormat, StorageFailure
 from spoolcalc.job import Job, State, timestamp
-from spoolcalc.layout import file_name, id_of
+from spoolcalc.layout import claimed_file, file_name, id_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +105,34 @@ def publish(layout: Layout, documents: Sequence[Document]) -> None:
         raise
     finally:
         files.close(descriptors)
+
+
+def enter(layout: Layout, path: str, document: Document) -> bool:
+    """Submit a job whose document lies at ``path``, in a worker's own directory; False if gone.
+
+    Commit point: the rename.  Killed before it: the sweep puts the file back into ``inbox/``.  If
+    the name cannot be synced, a power failure may do no more than that.
+    """
+    bucket, due = _first_place(layout, document)
+    if due is not None:
+        files.date(path, due)
+    if not files.move_into(path, bucket, file_name(document["id"]), layout.directory_mode):
+        return False
+    files.ring(layout.bell, layout.file_mode)
+    with suppress(StorageFailure):  # see above: nothing is lost by it
+        files.sync_directory(bucket)
+    return True
+
+
+def return_to_inbox(layout: Layout, path: str) -> bool:
+    """Put back what was claimed from ``inbox/`` and is no job yet; False if it is gone.
+
+    Commit point: the rename.  It costs nothing: whoever adopts it next starts anew.
+    """
+    file = claimed_file(os.path.basename(path))
+    if file is None or reading.status(f"{layout.inbox}/{file}") is not None:
+        return quarantine(layout, path, "another of its name came before it was adopted")
+    return files.move_into(path, layout.inbox, file, layout.directory_mode)
 
 
 def claim(layout: Layout, worker: str, bucket: str, name: str) -> Claim | None:

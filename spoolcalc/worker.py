@@ -21,6 +21,7 @@ from spoolcalc.bell import Bell
 from spoolcalc.engine import PROCESS, Engine
 from spoolcalc.errors import StorageFailure, UsageError
 from spoolcalc.execute import execute
+from spoolcalc.inbox import Inbox
 from spoolcalc.job import Outcome
 from spoolcalc.keeper import Keeper, Pulse
 from spoolcalc.lease import DEFAULT_LEASE, Lease
@@ -89,6 +90,8 @@ class Worker:
         self._poll = poll
         self._report = report or Report()
         self._bell = Bell(spool.layout.bell)
+        self._bell.also_into(spool.layout.inbox)
+        self._inbox = Inbox(spool.layout)
         self._engine = Engine(
             spool.layout,
             jobs=jobs,
@@ -129,7 +132,7 @@ class Worker:
         self._term.begin()
         with self._bell:
             self._lease = Lease.take(self._spool.layout, self._seconds)
-            self._keeper = Keeper(self._spool, self._lease, self._report, self._pulse)
+            self._keeper = Keeper(self._spool, self._inbox, self._lease, self._report, self._pulse)
             try:
                 self._work()
             finally:
@@ -206,12 +209,19 @@ class Worker:
             self._do(claimed)
         elif self._batch:
             self._record()
+        elif self._adopt():
+            pass  # there may be something to claim now
         elif not self._slots and self._term.is_done(self._spool):
             return False
         else:
             rest = min(self._poll, self._term.left, self._spool.rest)
             self._sleep(min(rest, self._slots.patience()))
         return True
+
+    def _adopt(self) -> bool:
+        """Make jobs of what lies in ``inbox/``; tell whether there are new ones."""
+        self._report.adopted(self._inbox.adopt(self._lease))
+        return self._inbox.news()
 
     def _sleep(self, seconds: float) -> None:
         self._pulse.beat(seconds)

@@ -13,7 +13,7 @@ from spoolcalc import output
 from spoolcalc.awaiting import Awaited
 from spoolcalc.bell import Bell
 from spoolcalc.commands.several import answer_json, code_of, ids_from
-from spoolcalc.errors import FAILED, OK, NotFinished, SpoolError
+from spoolcalc.errors import FAILED, OK, NotAdopted, NotFinished, SpoolError
 from spoolcalc.ids import is_id
 from spoolcalc.job import State
 from spoolcalc.spool import Spool
@@ -75,7 +75,7 @@ class _Sleep:
         self._first = first
         self._exit_code = exit_code
         self._until = None if timeout is None else time.monotonic() + timeout
-        self._awaited = Awaited(spool.layout, [i for i in ids if is_id(i) or self.find(i)])
+        self._awaited = Awaited(spool.layout, filter(None, map(self._id, ids)))
         self._turn: Iterator[str] = iter(())
 
     def batches(self) -> Iterator[list[tuple[str, State]]]:
@@ -101,6 +101,14 @@ class _Sleep:
         """Return a job, or None after it was told why there is none."""
         try:
             return self._spool.find(job_id)
+        except SpoolError as error:
+            self._worse(error)
+            return None
+
+    def _id(self, word: str) -> str | None:
+        """Return an id, or None after it was told why there is none."""
+        try:
+            return until_adopted(self._spool, word, self._until)
         except SpoolError as error:
             self._worse(error)
             return None
@@ -157,8 +165,24 @@ class _Sleep:
         self.code = max(self.code, error.exit_code)
 
 
+def until_adopted(spool: Spool, word: str, until: float | None) -> str:
+    """Return an id, that of a name as soon as there is one; raise NotAdopted at ``until``."""
+    if is_id(word):
+        return word
+    with Bell(spool.layout.bell) as bell:
+        while True:
+            try:
+                return spool.resolve(word)
+            except NotAdopted:
+                rest = POLL if until is None else min(POLL, until - time.monotonic())
+                if rest <= 0:
+                    raise
+            bell.wait(rest)
+
+
 def until_finished(spool: Spool, job_id: str, until: float | None) -> None:
     """Return when the job is finished; raise NotFinished at ``until``, a monotonic time."""
+    job_id = until_adopted(spool, job_id, until)
     if spool.find(job_id).state.finished:
         return
     with Bell(spool.layout.done) as bell:

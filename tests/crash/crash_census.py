@@ -1,4 +1,4 @@
-"""What is known of a spool, and what lies in it, read without the package's own ways."""
+"""What is known of a spool before it is broken, and what is found in it afterwards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from spoolcalc.document import decode
 from spoolcalc.job import State
-from spoolcalc.layout import id_of
+from spoolcalc.layout import claimed_file, id_of
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Facts:
     planted: dict[bytes, str] = field(default_factory=dict)
     #: Jobs that may come to be, by operation and operands, with how many at most.
     coming: dict[tuple[str, ...], tuple[int, Expected]] = field(default_factory=dict)
+    #: What becomes of the files in ``inbox/``, by their names; each is one job in the end.
+    files: dict[str, Expected] = field(default_factory=dict)
     #: Whether who is killed may be charged a lost attempt of the jobs it had in hand.
     charged: bool = False
     #: Whether one attempt of each job may be lost or not: it depends on who was quicker.
@@ -74,10 +76,11 @@ class Place:
 
 @dataclass
 class Census:
-    """Everything that lies in the state directories."""
+    """Everything that lies in the state directories, and what is no job yet."""
 
     places: dict[str, list[Place]] = field(default_factory=dict)
     strays: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 def look(root: str) -> Census:
@@ -91,11 +94,17 @@ def look(root: str) -> Census:
                 with open(path, "rb") as file:
                     data = file.read()
                 _sort(census, state.value, os.path.relpath(directory, top), path, data)
+    for entry in os.scandir(f"{root}/inbox"):
+        with open(entry.path, "rb") as file:
+            census.files[entry.path] = file.read()
     return census
 
 
 def _sort(census: Census, state: str, directory: str, path: str, data: bytes) -> None:
     job_id = id_of(os.path.basename(path))
+    if claimed_file(os.path.basename(path)) is not None:
+        census.files[path] = data
+        return
     try:
         document = decode(data)
     except Exception:  # noqa: BLE001 - whatever it is, it is no document that can be read

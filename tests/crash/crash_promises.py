@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from crash_census import look
 
-from spoolcalc import NoSuchJob, Spool, Worker
+from spoolcalc import NoSuchJob, Outcome, Spool, Worker
 from spoolcalc.execute import execute
+from spoolcalc.inbox import Inbox
 from spoolcalc.job import State
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Beginnings of names that may lie in ``tmp/`` until they are a day old: nobody owns them.
 HARMLESS = ("submit.", "clean.", "init.")
+#: States of jobs that are still to be run, or are being run.
+NOT_ENDED = ("blocked", "delayed", "pending", "wip")
 
 
 def clean(spool: Spool, ages: dict[str, float]) -> None:
@@ -44,6 +47,7 @@ class Judge:
         self.killed = killed
         self.wrong: list[str] = []
         self.facts = facts
+        self._named: dict[str, str] = {}
         self.reported = [line.split()[1] for line in told if line.startswith("submitted ")]
 
     def judge(self) -> list[str]:
@@ -57,6 +61,9 @@ class Judge:
         self._check_readers(before)
         expected = {job_id: self._losses(job_id, before) for job_id in self.facts.jobs}
 
+        for name in os.listdir(f"{self.root}/waits"):
+            if name.endswith(".new"):  # whoever was submitting it is taken for dead by and by
+                os.utime(f"{self.root}/waits/{name}", (0, 0))
         spool = Spool(self.root)
         spool.sweep()
         after = look(self.root)
@@ -84,9 +91,13 @@ class Judge:
             Worker(spool, once=True).run()
             return
         with spool.register() as lease:
+            while Inbox(spool.layout).adopt(lease).more:
+                pass
             while (claim := spool.claim(lease)) is not None:
-                job = claim.job
-                if not spool.finish(claim, execute(job.operation, job.operands)):
+                job, operands = claim.job, spool.operands(claim)
+                if operands is None or isinstance(operands, Outcome):
+                    self._object(f"{job.id} can be run, and was not: {operands}")
+                elif not spool.finish(claim, execute(job.operation, operands)):
                     self._object(f"nobody else was there, and {job.id} was taken away")
 
     def _object(self, text: str) -> None:
@@ -97,9 +108,12 @@ class Judge:
         jobs = dict(self.facts.jobs)
         came: Counter[tuple[str, ...]] = Counter()
         for job_id, places in census.places.items():
+            document = places[0].document
+            name = str(document.get("key")).removeprefix("inbox:")
+            if name in self.facts.files and self._named.setdefault(name, job_id) == job_id:
+                jobs[job_id] = self.facts.files[name]
             if job_id in jobs:
                 continue
-            document = places[0].document
             job = (document["operation"], *document["operands"])
             came[job] += 1
             most, expected = self.facts.coming.get(job, (0, None))
@@ -126,6 +140,7 @@ class Judge:
             for place in places:
                 self._check_document(place, when)
         remaining = Counter(census.strays.values())
+        remaining += Counter(d for d in census.files.values() if d in self.facts.planted)
         corrupt = f"{self.root}/corrupt"
         for name in os.listdir(corrupt):
             if not name.endswith(".reason"):
@@ -139,11 +154,11 @@ class Judge:
         outcome = place.document["outcome"]
         if len([end for end in ends if end != "lost"]) > 1:
             self._object(f"{when}: two outcomes were recorded: {place.document}")
-        if place.state not in ("pending", "wip"):
+        if place.state not in NOT_ENDED:
             want = "failed" if place.state == "failed" else "completed"
             if outcome is None or outcome["state"] != want:
                 self._object(f"{when}: in {place.state} without its outcome: {place.document}")
-        if place.state == "pending" and outcome is not None:
+        if place.state in NOT_ENDED[:3] and outcome is not None:
             self._object(f"{when}: to be run again although it has an outcome: {place.document}")
 
     def _check_told(self, census: Census) -> None:
@@ -187,7 +202,7 @@ class Judge:
         if found != set(census.places):
             self._object(f"listed are {found}, and there are {set(census.places)}")
         for name in os.listdir(f"{self.root}/tmp"):
-            job_id = name.partition(".")[2]
+            job_id = name.split(".")[1]
             if name.startswith("submit.") and job_id not in census.places:
                 try:
                     spool.find(job_id)
@@ -224,6 +239,8 @@ class Judge:
     def _check_end(self, spool: Spool, lost: dict[str, int]) -> None:
         """After a worker has done the rest all is as it was expected."""
         census = look(self.root)
+        self._adopt(census)
+        self._check_files(census, spool)
         self._check_whole(census, "in the end")
         self._check_tidy("in the end")
         for path, data in census.strays.items():
@@ -237,13 +254,23 @@ class Judge:
             if expected.cleaned and places and self.facts.cleaning is not None:
                 self._object(f"in the end {job_id} was not cleaned: {places[0].path}")
             if places:
-                self._check_job(spool, places[0], expected, lost[job_id])
+                self._check_job(spool, places[0], expected, lost.get(job_id, 0))
         counted = {state.value: number for state, number in spool.counts().items() if number}
         seen = Counter(
             place.state for places in look(self.root).places.values() for place in places
         )
         if not census.strays and counted != dict(seen):
             self._object(f"counted are {counted}, and there are {dict(seen)}")
+
+    def _check_files(self, census: Census, spool: Spool) -> None:
+        """Every file was made a job, once, and the job is found by its name."""
+        for path in census.files:
+            self._object(f"in the end there is still {path}")
+        for name in self.facts.files:
+            if name not in self._named:
+                self._object(f"in the end {name} is no job")
+            elif spool.resolve(name) != self._named[name]:
+                self._object(f"{name} is {self._named[name]}, and {spool.resolve(name)} was found")
 
     def _check_job(self, spool: Spool, place: Place, expected: Expected, lost: int) -> None:
         document = place.document

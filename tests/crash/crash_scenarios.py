@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import crash_finishing
+import crash_inbox
 import crash_races
 import crash_submitting
 import crash_sweeping
@@ -17,8 +18,10 @@ SCENARIOS: dict[str, type[Scenario]] = {
     **crash_submitting.SCENARIOS,
     **crash_finishing.SCENARIOS,
     **crash_sweeping.SCENARIOS,
+    **crash_inbox.SCENARIOS,
 }
 
 RACES: dict[str, type[Race]] = {
     **crash_races.RACES,
+    **crash_inbox.RACES,
 }

@@ -27,6 +27,8 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*
 SHOWN = {"", "text", "install", "toml"}
 #: and those of the tutorial, which test_tutorial holds against the example, and runs.
 TUTORIAL = {"py", "shell-session"}
+#: and those that test_recipes runs in several shells.
+RECIPES = {"sh"}
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 MS = re.compile(r"\d+\.\d ms")
@@ -157,7 +159,9 @@ def test_the_other_blocks_of_a_page(page: Path, place: tuple[Path, dict[str, str
                     ["sh", "-c", command], cwd=work, env=environment, check=True, timeout=60
                 )
         else:
-            assert kind in SHOWN | TUTORIAL | {"console"}, f"nothing runs a block of kind {kind!r}"
+            assert kind in SHOWN | TUTORIAL | RECIPES | {"console"}, (
+                f"nothing runs a block of kind {kind!r}"
+            )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -11,9 +11,9 @@ import spoolcalc
 
 PUBLIC = """
     Answer Attempt BadJobId BadOperands Claim Cleaned Context CorruptDocument Job JobCancelled
-    JobFailed Lease NewerFormat NoSpool NoSuchJob NotFinished NotYours Operation OperationFailed
-    Outcome Spool SpoolError SpoolUnusable State StorageFailure Swept UnknownOperation
-    UsageError Worker __version__ operation
+    JobFailed Lease NewerFormat NoSpool NoSuchJob NotAdopted NotFinished NotYours Operation
+    OperationFailed Outcome Rejected Spool SpoolError SpoolUnusable State StorageFailure Swept
+    UnknownOperation UsageError Worker __version__ operation
 """
 
 
