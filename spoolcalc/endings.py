@@ -275,5 +275,8 @@ def _charged(document: Document, attempt: Attempt) -> Document:
     taken = crashes(document)
     if taken < document["max_crashes"]:
         return document
-    poison = Outcome.failed(f"poison: {taken} workers were lost while they ran it", reason="poison")
+    how = f"{taken} workers were lost while they ran it"
+    if attempt.end == "crashed":
+        how = f"{taken} of its attempts crashed; the last one: {attempt.error}"
+    poison = Outcome.failed(f"poison: {how}", reason="poison")
     return with_outcome(document, poison, attempt.ended)

@@ -13,6 +13,7 @@ modules for them are there only when they are needed.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from spoolcalc import files, operations
 from spoolcalc.errors import StorageFailure, UsageError, shown
@@ -114,6 +115,16 @@ class Engine:
         future.add_done_callback(lambda _: self._wake())
         return FutureRun(future)
 
+    def discard(self, claim: Claim) -> None:
+        """Remove what a command wrote in an attempt that does not count, as far as that goes.
+
+        A disk that it has filled would otherwise stay full.
+        """
+        if claim.document["operation"] == operations.COMMAND:
+            for path in self._output_of(claim):
+                with suppress(StorageFailure):  # who cleans removes it with the job
+                    files.remove(path)
+
     def close(self) -> None:
         """End the children; what runs in somebody else's executor cannot be ended."""
         if self._children is not None:
@@ -162,10 +173,7 @@ class Engine:
 
         job_id, attempt = claim.document["id"], len(claim.document["attempts"]) + 1
         asked = claim.document.get("command") or {}
-        stdout, stderr = (
-            self._layout.output_of(job_id, attempt, claim.worker, stream)
-            for stream in ("stdout", "stderr")
-        )
+        stdout, stderr = self._output_of(claim)
         command = Command(
             operands,
             cwd=asked.get("cwd") or os.getcwd(),
@@ -188,6 +196,13 @@ class Engine:
                     raise
                 refused = error
         raise refused
+
+    def _output_of(self, claim: Claim) -> list[str]:
+        job_id, attempt = claim.document["id"], len(claim.document["attempts"]) + 1
+        return [
+            self._layout.output_of(job_id, attempt, claim.worker, stream)
+            for stream in ("stdout", "stderr")
+        ]
 
     def _nursery_of(self, worker: str) -> Nursery:
         if self._nursery is not None and self._nursery.worker != worker:

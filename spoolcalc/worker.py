@@ -145,6 +145,7 @@ class Worker:
             self._pulse.beat(HANGS)
             for slot in self._slots.abandon():
                 self._slots.tidy(slot.claim)
+                self._engine.discard(slot.claim)
             self._engine.close()
             for slot, end in self._over:
                 if (outcome := slot.outcome(end)) is not None:
@@ -283,6 +284,7 @@ class Worker:
         else:
             if end.unknown is not None:
                 self._engine.forget(job.operation)
+            self._engine.discard(slot.claim)
             self._spool.give_back(slot.claim)
             self._report.returned(job)
         self._over.popleft()

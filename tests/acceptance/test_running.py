@@ -215,6 +215,18 @@ def test_an_idle_worker_is_small(start: Start, spool: Spool, until: Until) -> No
     assert all((thread / "children").read_text() == "" for thread in threads)
 
 
+def test_a_full_disk_costs_a_command_nothing(commands: Commands, run: Run, spool: Spool) -> None:
+    """It is ended, what it wrote is removed, and the worker says what to do."""
+    job_id = command(spool, "sh", "-c", "head -c 10000000 /dev/zero; sleep 1000")
+    limited = ("sh", "-c", 'ulimit -f 1000; exec "$@"', "sh", *commands.command)
+    ran = run("work", "--once", command=limited)
+    assert ran.returncode == 7
+    assert "cannot write" in ran.stderr
+    job = spool.find(job_id)
+    assert (job.state, job.attempts) == (State.PENDING, ())
+    assert [path for path in Path(spool.layout.output).rglob("*") if path.is_file()] == []
+
+
 # The worker's death
 
 
@@ -381,6 +393,7 @@ def test_a_job_that_kills_its_process_ends_as_poison_and_the_worker_lives(
     job = spool.find(job_id)
     assert job.outcome is not None
     assert job.outcome.reason == "poison"
+    assert job.error == f"poison: 3 of its attempts crashed; the last one: {said}"
     assert [(attempt.end, attempt.error) for attempt in job.attempts] == [("crashed", said)] * 3
     assert spool.find(after).result == "35"
     assert ran.stderr.count(said) == 3
@@ -478,6 +491,18 @@ def test_the_second_signal_gives_all_that_run_back_uncharged(
         assert spool.find(job_id).attempts == ()
     assert marked(name) == []
     assert os.listdir(spool.layout.wip) == []
+
+
+def test_the_second_signal_ends_a_worker_with_threads_too(
+    start: Start, spool: Spool, plugin: dict[str, str], place: Path, until: Until
+) -> None:
+    """A thread cannot be ended but with its process."""
+    job_id = submit(spool, "hold", str(place))
+    worker = start("work", "--executor", "thread", env=plugin)
+    until(lambda: list(place.iterdir()))
+    worker.signal(signal.SIGTERM, signal.SIGINT)
+    assert worker.end(10).returncode == 130
+    assert (spool.find(job_id).state, spool.find(job_id).attempts) == (State.PENDING, ())
 
 
 # Executors
