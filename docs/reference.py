@@ -65,7 +65,8 @@ is added to its environment, its stdin) and `output` (the files that keep what i
 
 ## The lines of an overview
 
-`spool status` in a pipe: each state with its number of jobs, `corrupt`, `oldest_pending_seconds`
+`spool status` in a pipe: each state with its number of jobs, `corrupt`, `inbox` (files that are no
+jobs yet), `oldest_pending_seconds`
 (`-` if nothing is pending), `workers` with their number, and for each worker a line `worker` with
 its name, host, process id, start, and the ids of its jobs. `paused` has since when and the reason,
 or `-`.

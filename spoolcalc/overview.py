@@ -29,21 +29,26 @@ class WorkerView:
 
 
 class Overview:
-    """``oldest`` is the age of the oldest pending job in seconds, None if there is none."""
+    """``oldest`` is the age of the oldest pending job in seconds, None if there is none.
 
-    __slots__ = ("corrupt", "counts", "oldest", "path", "workers")
+    ``inbox`` is how many files wait to be made jobs.
+    """
+
+    __slots__ = ("corrupt", "counts", "inbox", "oldest", "path", "workers")
 
     def __init__(
         self,
         path: str,
         counts: dict[State, int],
         corrupt: int,
+        inbox: int,
         oldest: float | None,
         workers: list[WorkerView],
     ) -> None:
         self.path = path
         self.counts = counts
         self.corrupt = corrupt
+        self.inbox = inbox
         self.oldest = oldest
         self.workers = workers
 
@@ -51,6 +56,7 @@ class Overview:
     def hint(self) -> str | None:
         """What the administrator should do now, if anything."""
         waiting = sum(number for state, number in self.counts.items() if not state.finished)
+        waiting += self.inbox
         if waiting and not self.workers:
             jobs = "1 job waits" if waiting == 1 else f"{waiting} jobs wait"
             return f"{jobs} and no worker is alive: start one with `spool work`"
@@ -62,8 +68,9 @@ class Overview:
 def overview(layout: Layout) -> Overview:
     """Look at the whole spool.  One listing of every directory; no document but those in wip."""
     counts = {state: lookup.count(layout, state) for state in State}
+    inbox = sum(1 for name in reading.names(layout.inbox) or () if not name.startswith("."))
     return Overview(
-        layout.root, counts, lookup.count_corrupt(layout), _oldest(layout), _workers(layout)
+        layout.root, counts, lookup.count_corrupt(layout), inbox, _oldest(layout), _workers(layout)
     )
 
 

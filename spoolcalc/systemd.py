@@ -69,8 +69,10 @@ Description=Jobs in {description}
 
 [Path]
 # Looked at again whenever the worker has ended, so that no job comes too late for one worker and
-# too early for the next. pending/ is empty exactly when nothing can be run.
+# too early for the next. pending/ is empty exactly when nothing can be run, inbox/ when nothing is
+# to be made a job.
 DirectoryNotEmpty={pending}
+DirectoryNotEmpty={inbox}
 # The worker stays until that is so, and starts again slowly if it fails: this cannot spin.
 TriggerLimitIntervalSec=0
 
@@ -232,6 +234,7 @@ def units(
         "mounts": _word(spool),
         "path_target": "paths.target" if user is not None else "default.target",
         "pending": _raw(f"{spool}/pending"),
+        "inbox": _raw(f"{spool}/inbox"),
         "program": " ".join([_word(program[0]), *map(_argument, program[1:])]),
         "target": "multi-user.target" if user is not None else "default.target",
         "worker": _WORKER,

@@ -24,6 +24,7 @@ def as_object(overview: Overview, paused: dict[str, str] | None) -> dict[str, An
         "spool": overview.path,
         "counts": {state.value: number for state, number in overview.counts.items()},
         "corrupt": overview.corrupt,
+        "inbox": overview.inbox,
         "oldest_pending_seconds": overview.oldest and round(overview.oldest, 3),
         "workers": [
             {
@@ -47,6 +48,7 @@ def as_lines(overview: Overview, paused: dict[str, str] | None) -> str:
     """Return the overview as tab-separated lines, the first field naming what the line tells."""
     lines = [f"{state.value}\t{number}" for state, number in overview.counts.items()]
     lines.append(f"corrupt\t{overview.corrupt}")
+    lines.append(f"inbox\t{overview.inbox}")
     oldest = "-" if overview.oldest is None else f"{overview.oldest:.3f}"
     lines.append(f"oldest_pending_seconds\t{oldest}")
     lines.append(f"workers\t{len(overview.workers)}")
@@ -73,6 +75,8 @@ def as_table(overview: Overview, paused: dict[str, str] | None, width: int) -> s
         counts.add_row(state.value, str(number))
     if overview.corrupt:
         counts.add_row("corrupt", str(overview.corrupt))
+    if overview.inbox:
+        counts.add_row("inbox", str(overview.inbox))
     text = drawn(counts, width)
     if paused is not None:
         reason = f": {paused['reason']}" if paused["reason"] else ""

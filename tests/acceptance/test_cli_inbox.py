@@ -110,6 +110,23 @@ def test_what_cannot_be_a_job_is_said_to_who_waits(
         assert "there is no field 'colour'" in asked.stderr
 
 
+def test_what_waits_is_counted(spool: Spool, run: Callable[..., Ran]) -> None:
+    """Who looks at the whole spool sees that a worker is wanting; what is being written is none."""
+    put(spool, "a")
+    Path(spool.layout.inbox, ".b").touch()
+    seen = run("status")
+    assert "inbox\t1\n" in seen.stdout
+    assert "1 job waits and no worker is alive" in seen.stderr
+    assert json.loads(run("status", "--json").stdout)["inbox"] == 1
+
+
+def test_a_command_from_the_inbox(spool: Spool, run: Callable[..., Ran], tmp_path: Path) -> None:
+    """Its output is had by its name, like that of any other."""
+    put(spool, "a", {"operation": "exec", "operands": ["pwd"], "cwd": str(tmp_path)})
+    assert run("work", "--once", "-q").returncode == 0
+    assert run("logs", "a").stdout == run("fetch", "a").stdout == f"{tmp_path}\n"
+
+
 def test_nobody_adopts_and_the_wait_ends(spool: Spool, run: Callable[..., Ran]) -> None:
     """It is said that a worker is wanting."""
     put(spool, "a")

@@ -57,6 +57,7 @@ def test_the_overview_as_lines(run: Callable[..., Ran], jobs: Jobs) -> None:
         "failed": "1",
         "retrieved": "1",
         "corrupt": "0",
+        "inbox": "0",
         "workers": "0",
         "paused": "-",
     }
