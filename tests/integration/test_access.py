@@ -321,6 +321,33 @@ def test_all_members_use_a_shared_spool(public: Path, as_user: Callable[..., Ran
 
 
 @needs_root
+def test_members_submit_by_a_file(public: Path, as_user: Callable[..., Ran]) -> None:
+    """Whoever adopts it must be able to read it; strangers can put none there."""
+    inbox = Path(make_shared(str(public / "spool"), str(GROUP)).inbox)
+    program = (
+        "import json\n"
+        "name, mode = sys.argv[1:]\n"
+        "path = os.environ['SPOOL_DIR'] + '/inbox/'\n"
+        "with open(path + '.' + name, 'w') as file:\n"
+        "    json.dump({'operation': 'add', 'operands': ['12', '23']}, file)\n"
+        "os.chmod(path + '.' + name, int(mode, 8))\n"
+        "os.rename(path + '.' + name, path + name + '.json')\n"
+    )
+    for name, mode in (("open", "640"), ("closed", "600")):
+        assert as_user(ANN, name, mode, program=program).returncode == 0
+    assert as_user(EVE, "strange", "640", program=program, group=EVE).returncode == 1
+    assert sorted(os.listdir(inbox)) == ["closed.json", "open.json"]
+    worked = as_user(BOB, "work", "--once", "-q")
+    assert worked.returncode == 0
+    assert "closed was moved to corrupt/: nobody but its owner may read it" in worked.stderr
+    assert as_user(ANN, "fetch", "open") == (0, "35\n", "")
+    assert as_user(ANN, "again", "600", program=program).returncode == 0
+    assert as_user(ANN, "work", "--once", "-q") == (0, "", "")
+    assert as_user(BOB, "fetch", "again") == (0, "35\n", "")
+    assert {os.lstat(one).st_gid for one in (public / "spool").rglob("*")} == {GROUP}
+
+
+@needs_root
 def test_a_dead_members_job_goes_to_another(public: Path, as_user: Callable[..., Ran]) -> None:
     """The lock of a worker of another user proves its death as one's own does."""
     os.chmod(make_shared(str(public / "spool"), str(GROUP)).root, 0o2770)
