@@ -168,7 +168,6 @@ def test_following_goes_on_with_the_next_attempt(
         until(lambda: following.stdout == "one\n")
         attempt.write(b"and a half\n")
         attempt.end(3)
-    until(lambda: any(jobs.spool.list(State.DELAYED)))
     until(lambda: due(jobs))
     with jobs.attempt() as attempt:
         assert attempt.number == 2
