@@ -13,14 +13,15 @@ from contextlib import contextmanager
 
 from spoolcalc import files, lookup, reading
 from spoolcalc.bell import Bell
+from spoolcalc.dependants import wait_on
 from spoolcalc.document import started_over
 from spoolcalc.endings import conclude, record
-from spoolcalc.errors import NotFinished, UsageError
+from spoolcalc.errors import NotFinished, StorageFailure, UsageError
 from spoolcalc.job import Outcome, State, timestamp
 from spoolcalc.layout import CANCEL
 from spoolcalc.lease import Lease
 from spoolcalc.sweep import hand_back
-from spoolcalc.transitions import claim, put_back
+from spoolcalc.transitions import claim, put_back, try_to_remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from spoolcalc.job import Job
     from spoolcalc.layout import Layout
+    from spoolcalc.transitions import Claim
 
 #: How long (seconds) the owner of a running job has to obey.
 PATIENCE = 10.0
@@ -80,10 +82,12 @@ def retry(layout: Layout, job_id: str) -> Job:
             taken = claim(layout, lease.worker, os.path.dirname(path), os.path.basename(path))
             if taken is None:
                 continue
-            document = started_over(taken.document)
-            if record(layout, lease.worker, taken.path, document):
-                put_back(layout, taken.path, document)
-                return lookup.find(layout, job_id)[0]
+            taken.document = started_over(taken.document)
+            if record(layout, lease.worker, taken.path, taken.document):
+                _let_go(layout, taken)
+                job, path = lookup.find(layout, job_id)
+                files.sync_directory(os.path.dirname(path))
+                return job
 
 
 def pause(layout: Layout, reason: str = "") -> None:
@@ -91,7 +95,11 @@ def pause(layout: Layout, reason: str = "") -> None:
     told = {"since": timestamp(time.time()), "reason": reason, "user": os.geteuid()}
     temporary = layout.temporary("pause", os.urandom(8).hex())
     files.write_durably(temporary, (json.dumps(told) + "\n").encode("ascii"), layout.file_mode)
-    files.move(temporary, layout.paused)
+    try:
+        files.move(temporary, layout.paused)
+    except StorageFailure:
+        try_to_remove(temporary)
+        raise
     files.sync_directory(layout.root)
     files.ring(layout.bell, layout.file_mode)
 
@@ -99,6 +107,7 @@ def pause(layout: Layout, reason: str = "") -> None:
 def resume(layout: Layout) -> bool:
     """End a pause; False if there was none."""
     ended = files.remove(layout.paused)
+    files.sync_directory(layout.root)
     files.ring(layout.bell, layout.file_mode)
     return ended
 
@@ -114,6 +123,14 @@ def paused(layout: Layout) -> dict[str, Any] | None:
         return None
     told = told if isinstance(told, dict) else {}
     return {name: str(told.get(name, "")) for name in ("since", "reason")}
+
+
+def _let_go(layout: Layout, taken: Claim) -> None:
+    """Put a job that starts over where it belongs; what it needs is kept for it again."""
+    if "after" in taken.document:
+        wait_on(layout, taken)
+    else:
+        put_back(layout, taken.path, taken.document)
 
 
 @contextmanager

@@ -12,13 +12,15 @@ then looks who waits.  One of the two sees the other.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from spoolcalc import lookup, operations, reading, waits
 from spoolcalc.document import MAX_DOCUMENT, Malformed, decode, reference
-from spoolcalc.errors import CorruptDocument, NewerFormat, NoSuchJob
+from spoolcalc.errors import CorruptDocument, NewerFormat, NoSuchJob, StorageFailure
 from spoolcalc.job import Outcome, State
 from spoolcalc.layout import id_of
 from spoolcalc.operands import MAX_TEXT_CHARACTERS
-from spoolcalc.transitions import unblock, wait_again
+from spoolcalc.transitions import try_to_remove_directory, unblock, wait_again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,29 +37,40 @@ LARGEST_OUTPUT = MAX_TEXT_CHARACTERS
 
 
 def expect(layout: Layout, document: Document) -> None:
-    """Note whom a job will wait for; raise NoSuchJob if one of them is not there (any more)."""
+    """Note whom a job will wait for; raise NoSuchJob if one of them is not there (any more).
+
+    Noted first and looked for then, so that ``clean`` leaves alone what was found.
+    """
+    waits.expect(layout, document["id"], _needs(document))
     for need in document["after"]:
         try:
             lookup.find(layout, need["id"])
         except NoSuchJob as error:
+            withdraw(layout, document)
             raise NoSuchJob(
                 f"no such job to wait for: {need['id']} in {layout.root}",
                 "It was never submitted here, or it was cleaned. Nothing was submitted.",
             ) from error
-    waits.expect(layout, document["id"], _needs(document))
+
+
+def withdraw(layout: Layout, document: Document) -> None:
+    """Take back what was noted of a job that was not submitted after all."""
+    with suppress(StorageFailure):  # notes of no job, which the thorough sweep removes
+        waits.forget(layout, document["id"], [needed for needed, _ in _needs(document)])
 
 
 def arrived(layout: Layout, document: Document) -> None:
     """Look, now that a job lies in ``blocked/``, whether what it needs has ended meanwhile."""
     job_id = document["id"]
-    ready = False
+    ready = waits.is_ready(layout, job_id)
     for needed, _ in _needs(document):
         outcome = _outcome(layout, needed)
         if outcome is not None:
             ok = outcome.state is State.COMPLETED
             ready |= waits.met(layout, needed, job_id, ok=ok)
-    if waits.submitted(layout, job_id) or ready:
+    if ready:
         unblock(layout, job_id)
+    waits.submitted(layout, job_id)  # last: who is killed before it is found by this note
 
 
 def ready(layout: Layout, document: Document) -> Sequence[str] | Outcome | None:
@@ -99,19 +112,35 @@ def check_blocked(layout: Layout, now: float) -> None:
 
     A submit was killed, or a power failure took the notes.  ``now`` is the file system's clock.
     """
-    names = [
-        (bucket, name)
-        for bucket in reading.directories(layout.blocked)
-        for name in reading.names(f"{layout.blocked}/{bucket}") or ()
-    ]
-    paths = {job_id: f"{layout.blocked}/{b}/{n}" for b, n in names if (job_id := id_of(n))}
-    for job_id in waits.incomplete(layout, paths, now - SUBMITTING):
+    paths: dict[str, str] = {}
+    for bucket in reading.directories(layout.blocked):
+        path = f"{layout.blocked}/{bucket}"
+        names = reading.names(path) or ()
+        paths.update((job_id, f"{path}/{name}") for name in names if (job_id := id_of(name)))
+        if not names:
+            try_to_remove_directory(path)
+    noted, stale = waits.noted(layout, now - SUBMITTING)
+    for job_id, path in paths.items():
+        if job_id not in noted or job_id in stale:
+            _note_again(layout, job_id, path)
+    for job_id in stale - paths.keys():
         try:
-            read = reading.read(paths[job_id], MAX_DOCUMENT)
-            document = decode(read[0]) if read else None
-        except (Malformed, NewerFormat, reading.Unreadable):
-            unblock(layout, job_id)  # whoever claims it from pending/ deals with it
+            lookup.find(layout, job_id)
+        except NoSuchJob:  # it was killed before there was a job
+            waits.forget(layout, job_id, waits.needs_of(layout, job_id))
+        except (CorruptDocument, NewerFormat):
             continue
+
+
+def _note_again(layout: Layout, job_id: str, path: str) -> None:
+    try:
+        read = reading.read(path, MAX_DOCUMENT)
+        document = decode(read[0]) if read else None
+    except (Malformed, reading.Unreadable):
+        unblock(layout, job_id)  # which has it quarantined
+    except NewerFormat:
+        return
+    else:
         if document is not None:
             waits.expect(layout, job_id, _needs(document))
             arrived(layout, document)
@@ -121,6 +150,9 @@ def is_needed(layout: Layout, job_id: str) -> bool:
     """Tell whether a job that has not ended waits for this one, or for its result."""
     needed = False
     for waiting in waits.waiting_for(layout, job_id):
+        if waits.is_new(layout, waiting):  # asked first: else it may come between the two looks
+            needed = True
+            continue
         job = _look(layout, waiting)
         if job is None or job.state.finished:
             waits.forget(layout, waiting, [job_id])  # it ended, and was killed before this

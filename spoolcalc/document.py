@@ -94,6 +94,11 @@ def due_of(document: Document) -> float | None:
     return datetime.fromisoformat(written).timestamp()
 
 
+def again_at(document: Document) -> float | None:
+    """Return the time of the next attempt (seconds since the epoch) if one failed before it."""
+    return due_of(document) if "due" in document and document["outcome"] is None else None
+
+
 def started_over(document: Document) -> Document:
     """Return a copy of ``document`` to be run anew: no outcome, and no attempt held against it."""
     again = {**document, "outcome": None, "forgiven": len(document["attempts"])}

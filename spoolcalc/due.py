@@ -39,21 +39,19 @@ class Calendar:
     def promote(self) -> float:
         """Make runnable all that is due; return in how many seconds the next one may be."""
         now = time.time()
+        rest = math.inf
         self._list_buckets()
         for bucket in self._buckets:
             if due_from(bucket) > now:
-                return due_from(bucket) - now
-            rest = self._promote_from(bucket, now)
-            if rest is not None:
-                return rest
-        return math.inf
+                return min(rest, due_from(bucket) - now)
+            rest = min(rest, self._promote_from(bucket, now))
+        return rest
 
     def _list_buckets(self) -> None:
         status = reading.status(self._layout.delayed)
         if status is None:
             self._buckets = []
         elif status.st_mtime_ns != self._seen:
-            self._seen = _trusted(status.st_mtime_ns)
             found = []
             for entry in reading.entries(self._layout.delayed) or ():
                 if is_bucket(entry.name) and entry.is_dir(follow_symlinks=False):
@@ -62,13 +60,14 @@ class Calendar:
                     quarantine(self._layout, entry.path, "neither a bucket nor a job of delayed/")
             self._buckets = sorted(found)
             self._jobs = {name: jobs for name, jobs in self._jobs.items() if name in set(found)}
+            self._seen = _trusted(status.st_mtime_ns)
 
-    def _promote_from(self, bucket: str, now: float) -> float | None:
-        """Promote what is due in a bucket; return when its next one is, None if it has none."""
+    def _promote_from(self, bucket: str, now: float) -> float:
+        """Promote what is due in a bucket; return in how many seconds its next one is."""
         path = f"{self._layout.delayed}/{bucket}"
         status = reading.status(path)
         if status is None:
-            return None
+            return math.inf
         seen, jobs = self._jobs.get(bucket, (-1, []))
         if status.st_mtime_ns != seen:
             seen, jobs = (
@@ -76,13 +75,14 @@ class Calendar:
                 self._list(path, {name: due for due, name in jobs}),
             )
         while jobs and jobs[-1][0] <= now:
-            promote(self._layout, f"{path}/{jobs.pop()[1]}")
+            promote(self._layout, f"{path}/{jobs[-1][1]}")
+            jobs.pop()  # only now: one that was refused must be met again
             seen = 0  # this changed the directory
         self._jobs[bucket] = seen, jobs
         if jobs:
             return jobs[-1][0] - now
         files.remove_directory(path)
-        return None
+        return math.inf
 
     def _list(self, path: str, known: dict[str, float]) -> list[tuple[float, str]]:
         """Return the time and the name of each job, the first one last.

@@ -18,6 +18,7 @@ from contextlib import suppress
 
 from spoolcalc import files, reading, waits
 from spoolcalc.document import (
+    again_at,
     crashes,
     encode,
     failures,
@@ -109,6 +110,8 @@ def crashed(layout: Layout, claimed: Claim, error: str) -> State | None:
     now = timestamp(time.time())
     attempt = Attempt(claimed.worker, timestamp(claimed.started), now, "crashed", error)
     document = _charged(claimed.document, attempt)
+    if document["outcome"] is None:
+        document = with_due(document, now)
     if not record(layout, claimed.worker, claimed.path, document):
         return None
     return settle(layout, claimed.path, document)
@@ -154,6 +157,10 @@ def record_together(
     An owner that was given up finds its directory renamed away, so that nothing it writes can reach
     the job any more: the answer is False.  Data is synced before the rename: a power failure leaves
     the old document or the new one.
+
+    A document without an outcome that has a ``due`` tells of an attempt that has ended.  Its file's
+    time is that ``due``, so that who finds it before it was moved on does not take its owner's
+    death for the loss of one more attempt.
     """
     answers: list[bool | StorageFailure] = []
     written: list[tuple[int, int, str]] = []  # which, its descriptor, where
@@ -169,15 +176,20 @@ def record_together(
                 written.append((number, descriptor, temporary))
         files.hasten([descriptor for _, descriptor, _ in written])
         for number, descriptor, temporary in written:
-            answers[number] = _replace(due[number][1], descriptor, temporary)
+            answers[number] = _replace(*due[number][1:], descriptor, temporary)
     finally:
         files.close(descriptor for _, descriptor, _ in written)
     return answers
 
 
-def _replace(path: str, descriptor: int, temporary: str) -> bool | StorageFailure:
+def _replace(
+    path: str, document: Document, descriptor: int, temporary: str
+) -> bool | StorageFailure:
     """Sync what was written, and put it where the old document lies."""
     try:
+        again = again_at(document)
+        if again is not None:
+            files.date(temporary, again)
         files.sync([descriptor], [temporary])
         # A path that is gone must not come back: the rename alone would make it again.
         if reading.status(path) is not None and files.move(temporary, path):

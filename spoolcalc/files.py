@@ -244,12 +244,19 @@ def touch(path: str) -> float | None:
 @plainly("date")
 def date(path: str, seconds: float) -> bool:
     """Set a file's time, in seconds since the epoch; False if it is gone."""
-    nanoseconds = int(seconds * 1000) * 1_000_000
     try:
-        os.utime(path, ns=(nanoseconds, nanoseconds))
+        os.utime(path, ns=(_stamp(seconds), _stamp(seconds)))
     except FileNotFoundError:
         return False
     return True
+
+
+def is_dated(status: os.stat_result, seconds: float) -> bool:
+    """Tell whether a file's time is one that :func:`date` gave it, and nothing else.
+
+    Where a file system keeps only whole seconds the answer is False.
+    """
+    return status.st_mtime_ns == _stamp(seconds)
 
 
 def ring(path: str, mode: int) -> None:
@@ -270,6 +277,10 @@ def ring(path: str, mode: int) -> None:
         close([descriptor])
     except OSError:
         return
+
+
+def _stamp(seconds: float) -> int:
+    return int(seconds * 1000) * 1_000_000
 
 
 def _make(path: str, mode: int) -> bool:

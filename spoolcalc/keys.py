@@ -16,7 +16,7 @@ from contextlib import suppress
 from hashlib import sha256
 
 from spoolcalc import files, lookup, reading
-from spoolcalc.errors import NoSuchJob, StorageFailure
+from spoolcalc.errors import NoSuchJob, SpoolError
 from spoolcalc.ids import is_id
 from spoolcalc.locks import exclusive
 
@@ -61,9 +61,10 @@ def publish_once(layout: Layout, document: Document, publish: Callable[[Document
             files.sync_directory(layout.keys)
             publish(document)
         except BaseException:
-            with suppress(StorageFailure):  # a key without a job, which anybody may have
+            with suppress(SpoolError):  # else a key without a job, which anybody may have
                 files.remove(temporary)
-                files.remove(f"{layout.keys}/{_file(key)}")
+                if job_of(layout, key) is None:  # a worker may have been quicker than the refusal
+                    files.remove(f"{layout.keys}/{_file(key)}")
             raise
     return job_id
 

@@ -6,9 +6,11 @@ jobs to wait for are there.  Every front submits through these two.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from spoolcalc import transitions
 from spoolcalc.document import new_document, reference
-from spoolcalc.errors import UsageError
+from spoolcalc.errors import StorageFailure, UsageError
 from spoolcalc.ids import new_id
 from spoolcalc.job import DEFAULT_PRIORITY, MAX_CRASHES, PRIORITIES
 
@@ -102,12 +104,25 @@ def _publish(layout: Layout, documents: Sequence[Document]) -> list[str]:
     """Publish jobs, some of which may wait for others, which may end at the same time."""
     waiting = [document for document in documents if "after" in document]
     if waiting:
-        from spoolcalc import dependants
+        _publish_waiting(layout, documents, waiting)
+    elif documents:
+        transitions.publish(layout, documents)
+    return [str(document["id"]) for document in documents]
 
+
+def _publish_waiting(
+    layout: Layout, documents: Sequence[Document], waiting: Sequence[Document]
+) -> None:
+    from spoolcalc import dependants
+
+    try:
         for document in waiting:
             dependants.expect(layout, document)
-    if documents:
         transitions.publish(layout, documents)
+    except BaseException:
+        for document in waiting:
+            dependants.withdraw(layout, document)
+        raise
     for document in waiting:
-        dependants.arrived(layout, document)
-    return [str(document["id"]) for document in documents]
+        with suppress(StorageFailure):  # it is durable; what is left to do the thorough sweep does
+            dependants.arrived(layout, document)

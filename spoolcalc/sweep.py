@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from spoolcalc import files, liveness, orphans, reading
 from spoolcalc.dependants import check_blocked
+from spoolcalc.document import again_at
 from spoolcalc.endings import charge, conclude, settle
 from spoolcalc.errors import NewerFormat, StorageFailure
 from spoolcalc.job import DEFAULT_PRIORITY, Attempt, Outcome, State, timestamp
@@ -33,6 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container
 
+    from spoolcalc.job import Document
     from spoolcalc.layout import Layout
     from spoolcalc.lease import Lease
 
@@ -186,7 +188,7 @@ def _hand_on(
     elif job_id + CANCEL in names:
         claimed = Claim(document, path, mine.worker, status.st_ctime)
         swept.finished += [job_id] * conclude(layout, claimed, Outcome.cancelled())
-    elif reason is None:
+    elif reason is None or _is_over(document, status):
         swept.put_back += [job_id] * (put_back(layout, path, document) is not None)
     else:
         victim = victim_of(os.path.basename(os.path.dirname(path)))
@@ -195,6 +197,12 @@ def _hand_on(
         went = charge(layout, mine.worker, path, document, lost)
         if went is not None:
             (swept.poisoned if went is State.FAILED else swept.put_back).append(job_id)
+
+
+def _is_over(document: Document, status: os.stat_result) -> bool:
+    """Tell whether a job's attempt has ended and is noted, and its owner only had to let it go."""
+    again = again_at(document)
+    return again is not None and files.is_dated(status, again)
 
 
 def _forget_workers(layout: Layout, mine: Lease, now: float) -> None:

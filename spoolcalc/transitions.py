@@ -140,7 +140,8 @@ def claim(layout: Layout, worker: str, bucket: str, name: str) -> Claim | None:
 
     Commit point: the rename.  It has one winner.  Killed after it: the job lies in the directory of
     a dead worker, and the next sweep gives it to another.  A power failure may put it back into
-    ``pending/``: then it is simply claimed again.
+    ``pending/``: then it is simply claimed again.  Of a job that was tried before, the attempt
+    begins with the second step, which sets its file's time (see :func:`endings.record_together`).
     """
     path = f"{layout.wip_of(worker)}/{name}"
     if not files.move(f"{bucket}/{name}", path):
@@ -148,6 +149,8 @@ def claim(layout: Layout, worker: str, bucket: str, name: str) -> Claim | None:
     started = time.time()
     try:
         document = load(layout, path, name)
+        if document is not None and "due" in document:
+            files.touch(path)  # its time stands for an attempt that has ended: this one begins
     except (NewerFormat, StorageFailure):
         # Not the job's fault: back it goes, for a newer worker or a better moment.
         files.move_into(path, bucket, name, layout.directory_mode)
@@ -201,7 +204,7 @@ def promote(layout: Layout, path: str) -> bool:
 
     Commit point: the rename.  It has one winner, and killed before it, nothing has happened.
     """
-    document = load(layout, path, os.path.basename(path))
+    document = _load_known(layout, path)
     if document is None:
         return False
     bucket, due = _place(layout, document)
@@ -221,11 +224,19 @@ def unblock(layout: Layout, job_id: str) -> bool:
     jobs it needed is itself swept, and this is done again; or the thorough sweep sees to it.
     """
     path = f"{layout.blocked_bucket(job_id)}/{file_name(job_id)}"
-    document = load(layout, path, file_name(job_id))
+    document = _load_known(layout, path)
     if document is None or not put_back(layout, path, document):
         return False
     try_to_remove_directory(os.path.dirname(path))
     return True
+
+
+def _load_known(layout: Layout, path: str) -> Document | None:
+    """Read the document of a job that waits; None if a later version wrote it, which sees to it."""
+    try:
+        return load(layout, path, os.path.basename(path))
+    except NewerFormat:
+        return None
 
 
 def _first_place(layout: Layout, document: Document) -> tuple[str, float | None]:

@@ -39,39 +39,54 @@ def expect(layout: Layout, job_id: str, needs: Iterable[tuple[str, str]]) -> Non
         _note(layout, f"{layout.waited}/{needed}", job_id)
 
 
-def submitted(layout: Layout, job_id: str) -> bool:
-    """Note that a job lies where it should; tell whether it waits for nothing any more."""
+def is_new(layout: Layout, job_id: str) -> bool:
+    """Tell whether a job is only being submitted, or its submit was killed."""
+    return reading.status(f"{layout.waits}/{job_id}{_NEW}") is not None
+
+
+def submitted(layout: Layout, job_id: str) -> None:
+    """Note that a job lies where it should."""
     files.remove(f"{layout.waits}/{job_id}{_NEW}")
+
+
+def is_ready(layout: Layout, job_id: str) -> bool:
+    """Tell whether a job is noted to wait for nothing any more."""
     return _is_ready(f"{layout.waits}/{job_id}")
 
 
-def incomplete(layout: Layout, job_ids: Iterable[str], before: float) -> list[str]:
-    """Return the ids of those jobs of which it is not known for what they wait.
+def noted(layout: Layout, before: float) -> tuple[set[str], set[str]]:
+    """Return the ids of the jobs that are noted, and of those whose submit does not come to an end.
 
-    Either the names are missing, or a submit began before that time (seconds since the epoch, by
-    the file system's clock) and has not ended.
+    These were begun before that time (seconds since the epoch, by the file system's clock).
     """
-    names = set(reading.names(layout.waits) or ())
-    lacking = []
-    for job_id in job_ids:
-        if job_id not in names:
-            lacking.append(job_id)
-        elif job_id + _NEW in names:
-            status = reading.status(f"{layout.waits}/{job_id}{_NEW}")
+    names = reading.names(layout.waits) or ()
+    stale = set()
+    for name in names:
+        if name.endswith(_NEW):
+            status = reading.status(f"{layout.waits}/{name}")
             if status is not None and status.st_mtime < before:
-                lacking.append(job_id)
-    return lacking
+                stale.add(name.removesuffix(_NEW))
+    return set(filter(is_id, names)), stale
+
+
+def needs_of(layout: Layout, job_id: str) -> list[str]:
+    """Return the ids of the jobs that one is noted to wait for."""
+    names = reading.names(f"{layout.waits}/{job_id}") or ()
+    return [name.partition(".")[0] for name in names]
 
 
 def met(layout: Layout, needed: str, job_id: str, *, ok: bool) -> bool:
     """Note that ``needed`` has ended, ``ok`` or not; tell whether ``job_id`` is to wait no longer.
 
-    A job that needed it to complete does not wait for the rest when it has failed.
+    A job that needed it to complete does not wait for the rest when it has failed.  That name stays
+    until the job itself has ended: who is killed before it let the job go is followed by another.
     """
     own = f"{layout.waits}/{job_id}"
+    if not ok and reading.status(f"{own}/{needed}.ok") is not None:
+        return True
     files.remove(f"{own}/{needed}.any")
-    needed_ok = files.remove(f"{own}/{needed}.ok")
-    return (needed_ok and not ok) or _is_ready(own)
+    files.remove(f"{own}/{needed}.ok")
+    return _is_ready(own)
 
 
 def waiting_for(layout: Layout, needed: str) -> list[str]:
@@ -80,15 +95,18 @@ def waiting_for(layout: Layout, needed: str) -> list[str]:
 
 
 def forget(layout: Layout, job_id: str, needed: Iterable[str]) -> None:
-    """Remove what was noted of a job that has ended."""
+    """Remove what was noted of a job that has ended, in the reverse order of making.
+
+    So who is killed half-way leaves what leads to the rest.
+    """
     own = f"{layout.waits}/{job_id}"
-    files.remove(own + _NEW)
-    for name in reading.names(own) or ():
-        files.remove(f"{own}/{name}")
-    files.remove_directory(own)
     for other in needed:
         files.remove(f"{layout.waited}/{other}/{job_id}")
         files.remove_directory(f"{layout.waited}/{other}")
+    for name in reading.names(own) or ():
+        files.remove(f"{own}/{name}")
+    files.remove_directory(own)
+    files.remove(own + _NEW)
 
 
 def _is_ready(own: str) -> bool:

@@ -217,6 +217,36 @@ def test_submits_race_with_the_end_of_what_they_need(spool: Spool) -> None:
     assert index(spool) == []
 
 
+def test_what_a_later_version_wrote_is_left_to_it(spool: Spool) -> None:
+    """A document of a newer format in blocked/ or delayed/ keeps nobody from his own work."""
+    needed = spool.submit("add", ["1", "2"])
+    spool.submit("neg", [f"@{needed}"])
+    spool.submit("add", ["1", "2"], delay=3600.0)
+    for path in [*Path(spool.path).glob("blocked/*/*"), *Path(spool.path).glob("delayed/*/*")]:
+        path.write_text(path.read_text().replace('"format":1', '"format":2', 1))
+        os.utime(path, (1, 1))
+        past = path.parent.with_name("00000001")
+        path.parent.rename(past if path.parent.parent.name == "delayed" else path.parent)
+    drain(spool)
+    assert spool.find(needed).result == "3"
+    assert [len(list(Path(spool.path).glob(f"{s}/*/*"))) for s in ("blocked", "delayed")] == [1, 1]
+
+
+def test_a_dependant_is_kept_its_needs_when_it_is_tried_again(spool: Spool) -> None:
+    """What a job needs is not cleaned once it was told to run again."""
+    one = spool.submit("add", ["1", "2"])
+    drain(spool)
+    job_id = spool.submit("div", [f"@{one}", "0"])
+    drain(spool)
+    spool.fetch(one)
+    assert spool.retry(job_id).state is State.PENDING
+    assert spool.clean().retrieved == 0
+    drain(spool)
+    assert len(spool.find(job_id).attempts) == 2
+    assert spool.clean().retrieved == 1
+    assert index(spool) == []
+
+
 # --- their time
 
 
@@ -310,6 +340,23 @@ def test_crashes_and_failures_are_counted_apart(spool: Spool) -> None:
             else:
                 assert spool.finish(claim, Outcome.failed("no")) is end
     assert [a.end for a in spool.find(job_id).attempts] == ["failed", "crashed", "failed"]
+
+
+@pytest.mark.parametrize("end", ["failed", "crashed"])
+def test_a_worker_that_dies_at_a_second_try_is_charged_for_it(spool: Spool, end: str) -> None:
+    """One that noted an end and let the job go is not; it is when it took the job again."""
+    job_id = spool.submit("add", ["1", "2"], retries=1, backoff=0.0)
+    lease = Lease.take(spool.layout)
+    for _ in range(2):
+        claim = spool.claim(lease)
+        assert claim is not None
+        if end == "failed" and not claim.job.attempts:
+            assert spool.finish(claim, Outcome.failed("no")) is State.PENDING
+        elif not claim.job.attempts:
+            assert spool.crashed(claim, "killed by SIGSEGV") is State.PENDING
+    lease._lock.release()  # as its death does
+    spool.sweep()
+    assert [attempt.end for attempt in spool.find(job_id).attempts] == [end, "lost"]
 
 
 def test_retry_starts_over(spool: Spool) -> None:
