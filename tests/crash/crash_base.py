@@ -11,18 +11,19 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from crash_breaker import Breaker, breaking
 from crash_census import Expected, Facts
 
-from spoolcalc import Claim, Lease, Spool
+from spoolcalc import Claim, Lease, Outcome, Spool, State
 from spoolcalc.execute import execute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Self
 
     Tell = Callable[[str], object]
@@ -68,8 +69,7 @@ class Scenario:
         self.submit(root, "div", "1", "0", expected=Expected("failed", failure))
         fetched = self.submit(root, "add", "1", "1", expected=Expected("retrieved", "2"))
         with spool.register() as lease:
-            while (claim := spool.claim(lease)) is not None:
-                spool.finish(claim, execute(claim.job.operation, claim.job.operands))
+            list(run_all(spool, lease))
         spool.fetch(fetched)
 
     def hold(self, root: str) -> ExitStack:
@@ -124,6 +124,28 @@ def die(root: str, act: Callable[[Spool, Lease], object], when: Breaker | None =
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status), status
     assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+def run_all(spool: Spool, lease: Lease) -> Iterator[tuple[str, State | None]]:
+    """Run all that can be run, as a worker does; yield each job's id and where it went."""
+    while (claim := spool.claim(lease)) is not None:
+        operands = spool.operands(claim)
+        if isinstance(operands, Outcome):
+            yield claim.job.id, operands.state if spool.conclude(claim, operands) else None
+        elif operands is not None:
+            yield claim.job.id, spool.finish(claim, execute(claim.job.operation, operands))
+
+
+@contextmanager
+def at_another_time(seconds: float) -> Iterator[None]:
+    """Let the clock be so many seconds ahead; files keep their times."""
+    real = time.time
+
+    def ahead() -> float:
+        return real() + seconds
+
+    with mock.patch("time.time", ahead):
+        yield
 
 
 def claim_all(spool: Spool, lease: Lease) -> list[Claim]:

@@ -19,8 +19,30 @@ class Expected:
     text: str
     #: Attempts that must be noted as lost in the end, when nothing else goes wrong.
     lost: int = 0
-    #: Whether cleaning removes it: it may be gone at any time, and must be after cleaning.
+    #: How the attempts before the last one may have ended, lost ones not counted.
+    tries: tuple[str, ...] = ()
+    #: How the last attempt ends; empty if there is none, since it ends without having been run.
+    last: str = "as its state"
+    #: Whether cleaning removes it: it may be gone at any time, and must be after cleaning,
     cleaned: bool = False
+    #: but not as long as another job needs it.
+    needed: bool = False
+    #: What may become of it as well, unless the process had said what it did.
+    otherwise: Expected | None = None
+
+    @property
+    def alternatives(self) -> list[Expected]:
+        """All that may become of it."""
+        return [self, *(self.otherwise.alternatives if self.otherwise else [])]
+
+    @property
+    def ends(self) -> tuple[tuple[str, ...], ...]:
+        """How its attempts may have ended when all is over, lost ones not counted."""
+        last = self.last
+        if last == "as its state":
+            last = "failed" if self.state == "failed" else "completed"
+        own = (last,) if last else ()
+        return own, self.tries + own
 
 
 @dataclass(frozen=True)
@@ -64,13 +86,20 @@ class Place:
         return sum(attempt["end"] == "lost" for attempt in self.document["attempts"])
 
     @property
+    def ends(self) -> list[str]:
+        """How its attempts have ended, lost ones not counted."""
+        return [a["end"] for a in self.document["attempts"] if a["end"] != "lost"]
+
+    @property
     def in_hand(self) -> bool:
-        """Whether a worker was at it, without having come to an outcome."""
+        """Whether a worker was at it, without having come to an end that is noted."""
         return (
             self.state == "wip"
             and "+" not in self.directory
-            and not self.directory.endswith(".returned")
+            and not self.directory.endswith((".returned", "-hand"))
             and self.document["outcome"] is None
+            and self.directory not in [a["worker"] for a in self.document["attempts"]]
+            and not os.path.exists(self.path.removesuffix(".json") + ".cancel")
         )
 
 

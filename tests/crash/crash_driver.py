@@ -255,10 +255,10 @@ class Series:
         """Return the names of jobs that are visible although submitting them was refused."""
         names = {f"{job_id}.json" for job_id in self.facts.jobs}
         names |= {f"{line.split()[1]}.json" for line in told if line.startswith("submitted ")}
-        pending = f"{self.root}/pending"
         return [
             name
-            for _, _, found in os.walk(pending)
+            for state in ("blocked", "delayed", "pending")
+            for _, _, found in os.walk(f"{self.root}/{state}")
             for name in found
             if name.endswith(".json") and name not in names and self.facts.coming
         ]

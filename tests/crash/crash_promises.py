@@ -12,11 +12,13 @@ import os
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from unittest import mock
 
+from crash_base import DAY, at_another_time, run_all
+from crash_beside import left_blocked, left_notes, stray_outputs, too_early, wrong_keys
 from crash_census import look
 
-from spoolcalc import NoSuchJob, Outcome, Spool, Worker
-from spoolcalc.execute import execute
+from spoolcalc import NoSuchJob, Spool, Worker, dependants
 from spoolcalc.inbox import Inbox
 from spoolcalc.job import State
 
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     from crash_census import Census, Expected, Facts, Place
 
 #: Beginnings of names that may lie in ``tmp/`` until they are a day old: nobody owns them.
-HARMLESS = ("submit.", "clean.", "init.")
-#: States of jobs that are still to be run, or are being run.
-NOT_ENDED = ("blocked", "delayed", "pending", "wip")
+HARMLESS = ("submit.", "clean.", "init.", "pause.")
+#: How many days a job may have to wait for its retries.
+LONGEST = 3
 
 
 def clean(spool: Spool, ages: dict[str, float]) -> None:
@@ -36,6 +38,10 @@ def clean(spool: Spool, ages: dict[str, float]) -> None:
         completed_older_than=ages.get("completed"),
         failed_older_than=ages.get("failed"),
     )
+
+
+def _is_cancelled(place: Place) -> bool:
+    return (place.document["outcome"] or {}).get("reason") == "cancelled"
 
 
 class Judge:
@@ -60,14 +66,15 @@ class Judge:
         self._check_told(before)
         self._check_readers(before)
         expected = {job_id: self._losses(job_id, before) for job_id in self.facts.jobs}
+        noted = {job_id: places[0].ends for job_id, places in before.places.items()}
 
-        for name in os.listdir(f"{self.root}/waits"):
-            if name.endswith(".new"):  # whoever was submitting it is taken for dead by and by
-                os.utime(f"{self.root}/waits/{name}", (0, 0))
         spool = Spool(self.root)
-        spool.sweep()
+        spool.resume()
+        with mock.patch.object(dependants, "SUBMITTING", -DAY):  # nobody is submitting any more
+            spool.sweep()
         after = look(self.root)
         self._check_whole(after, "after the sweep")
+        self.wrong += left_blocked(after)
         self._check_tidy("after the sweep")
         for job_id, losses in expected.items():
             for place in after.places.get(job_id, []):
@@ -82,23 +89,27 @@ class Judge:
         self._work(spool)
         if self.facts.cleaning is not None:
             clean(spool, self.facts.cleaning)
-        self._check_end(spool, expected)
+        self._check_end(spool, expected, noted)
         return self.wrong
 
     def _work(self, spool: Spool) -> None:
-        """Run all that can be run; where nobody died, without the cost of a whole worker."""
-        if self.killed:
-            Worker(spool, once=True).run()
-            return
-        with spool.register() as lease:
-            while Inbox(spool.layout).adopt(lease).more:
-                pass
-            while (claim := spool.claim(lease)) is not None:
-                job, operands = claim.job, spool.operands(claim)
-                if operands is None or isinstance(operands, Outcome):
-                    self._object(f"{job.id} can be run, and was not: {operands}")
-                elif not spool.finish(claim, execute(job.operation, operands)):
-                    self._object(f"nobody else was there, and {job.id} was taken away")
+        """Run all that can be run, now or later.
+
+        Where nobody died, that is done without the cost of a whole worker.
+        """
+        for days in range(LONGEST):
+            with at_another_time(days * DAY):
+                if self.killed:
+                    Worker(spool, once=True).run()
+                else:
+                    with spool.register() as lease:
+                        while Inbox(spool.layout).adopt(lease).more:
+                            pass
+                        for job_id, went in run_all(spool, lease):
+                            if went is None:
+                                self._object(f"nobody was there, and {job_id} was taken away")
+            if not os.listdir(f"{self.root}/delayed"):
+                break
 
     def _object(self, text: str) -> None:
         self.wrong.append(text)
@@ -130,7 +141,8 @@ class Judge:
         """Each job in one place, each document whole, nothing lost and nothing added."""
         for job_id, expected in self.facts.jobs.items():
             places = census.places.get(job_id, [])
-            if not places and not expected.cleaned:
+            cleaned = expected.cleaned and (when == "in the end" or not expected.needed)
+            if not places and not cleaned:
                 self._object(f"{when}: {job_id} is nowhere")
             if len(places) > 1:
                 self._object(f"{when}: {job_id} is in {[place.path for place in places]}")
@@ -139,6 +151,14 @@ class Judge:
                 self._object(f"{when}: {job_id} came to be in {places[0].path}")
             for place in places:
                 self._check_document(place, when)
+        self.wrong += [
+            f"{when}: {line}"
+            for line in (
+                *too_early(census),
+                *wrong_keys(self.root, census),
+                *stray_outputs(self.root, census),
+            )
+        ]
         remaining = Counter(census.strays.values())
         remaining += Counter(d for d in census.files.values() if d in self.facts.planted)
         corrupt = f"{self.root}/corrupt"
@@ -150,15 +170,12 @@ class Judge:
             self._object(f"{when}: what is no job is not there once each: {remaining}")
 
     def _check_document(self, place: Place, when: str) -> None:
-        ends = [attempt["end"] for attempt in place.document["attempts"]]
         outcome = place.document["outcome"]
-        if len([end for end in ends if end != "lost"]) > 1:
-            self._object(f"{when}: two outcomes were recorded: {place.document}")
-        if place.state not in NOT_ENDED:
+        if place.state in ("completed", "failed", "retrieved"):
             want = "failed" if place.state == "failed" else "completed"
             if outcome is None or outcome["state"] != want:
                 self._object(f"{when}: in {place.state} without its outcome: {place.document}")
-        if place.state in NOT_ENDED[:3] and outcome is not None:
+        elif place.state != "wip" and outcome is not None:
             self._object(f"{when}: to be run again although it has an outcome: {place.document}")
 
     def _check_told(self, census: Census) -> None:
@@ -167,7 +184,15 @@ class Judge:
             "finished": ("completed", "failed"),
             "returned": ("pending",),
             "fetched": ("retrieved",),
+            "delayed": ("delayed",),
+            "blocked": ("blocked",),
+            "promoted": ("pending",),
+            "retried": ("pending", "blocked"),
+            "cancelled": ("failed",),
         }
+        paused = os.path.exists(f"{self.root}/paused")
+        if ("resumed" if paused else "paused") in self.told:
+            self._object(f"{self.told}, and that it is paused is {paused}")
         for line in self.told:
             verb, _, rest = line.partition(" ")
             job_id = rest.partition(" ")[0]
@@ -176,6 +201,8 @@ class Judge:
                 self._object(f"{line}, and it is in {place}")
             if verb == "claimed" and self.killed and (place is None or not place.in_hand):
                 self._object(f"{line}, and it is in {place}")
+            if verb == "cancelled" and place is not None and not _is_cancelled(place):
+                self._object(f"{line}, and it is {place.document}")
             if verb == "delivered" and rest != f"{job_id} {self.facts.jobs[job_id].text}":
                 self._object(f"a wrong result was given: {line}")
         finished = Counter(line for line in self.told if line.startswith("finished "))
@@ -236,7 +263,7 @@ class Judge:
         if left:
             self._object(f"{when}: left in tmp/: {left}")
 
-    def _check_end(self, spool: Spool, lost: dict[str, int]) -> None:
+    def _check_end(self, spool: Spool, lost: dict[str, int], noted: dict[str, list[str]]) -> None:
         """After a worker has done the rest all is as it was expected."""
         census = look(self.root)
         self._adopt(census)
@@ -246,15 +273,19 @@ class Judge:
         for path, data in census.strays.items():
             if self.facts.planted.get(data) != os.path.relpath(path, self.root).split(os.sep)[0]:
                 self._object(f"in the end what is no job is still at {path}")
-        if not census.strays and os.listdir(f"{self.root}/pending"):
-            self._object("in the end there are empty buckets in pending/")
+        for state in ("pending", "delayed", "blocked"):
+            if not census.strays and os.listdir(f"{self.root}/{state}"):
+                self._object(f"in the end there are empty buckets in {state}/")
+        self.wrong += left_notes(self.root)
         self._check_quarantine()
         for job_id, expected in self.facts.jobs.items():
             places = census.places.get(job_id, [])
             if expected.cleaned and places and self.facts.cleaning is not None:
                 self._object(f"in the end {job_id} was not cleaned: {places[0].path}")
             if places:
-                self._check_job(spool, places[0], expected, lost.get(job_id, 0))
+                self._check_job(
+                    spool, places[0], expected, lost.get(job_id, 0), noted.get(job_id, [])
+                )
         counted = {state.value: number for state, number in spool.counts().items() if number}
         seen = Counter(
             place.state for places in look(self.root).places.values() for place in places
@@ -272,26 +303,31 @@ class Judge:
             elif spool.resolve(name) != self._named[name]:
                 self._object(f"{name} is {self._named[name]}, and {spool.resolve(name)} was found")
 
-    def _check_job(self, spool: Spool, place: Place, expected: Expected, lost: int) -> None:
+    def _check_job(
+        self, spool: Spool, place: Place, expected: Expected, lost: int, noted: list[str]
+    ) -> None:
         document = place.document
-        outcome = document["outcome"] or {}
-        given = outcome.get("result") or outcome.get("error")
-        states = {expected.state}
-        if any(line.startswith("delivered ") for line in self.told):
-            states.add("retrieved")
-        if place.state not in states or given != expected.text:
-            self._object(f"in the end {place.state}, {outcome}, and {expected} is right")
-        poisoned = outcome.get("reason") == "poison"
-        ends = Counter(attempt["end"] for attempt in document["attempts"])
-        tried = ends.total() - ends["lost"]
-        if ends["lost"] not in self._bearable(lost) or tried != (not poisoned):
-            self._object(f"in the end wrong attempts, {lost} lost ones are right: {document}")
+        if not any(self._is_right(place, wanted) for wanted in expected.alternatives):
+            self._object(f"in the end {place.state}, {document}, and {expected} is right")
+        if place.lost not in self._bearable(lost) or place.ends[: len(noted)] != noted:
+            self._object(f"in the end wrong attempts, {lost} lost, {noted} are right: {document}")
         if place.state == "completed":
             job = spool.fetch(document["id"])
-            if job.result != expected.text:
+            if job.result != document["outcome"]["result"]:
                 self._object(f"fetched in the end: {job}")
             if not os.path.exists(place.path.replace("/completed/", "/retrieved/")):
                 self._object(f"not retrieved in the end: {job}")
+
+    def _is_right(self, place: Place, wanted: Expected) -> bool:
+        outcome = place.document["outcome"] or {}
+        given = outcome["result"] if "result" in outcome else outcome.get("error")
+        states = {wanted.state}
+        if any(line.startswith("delivered ") for line in self.told):
+            states.add("retrieved")
+        right = place.state in states and given == wanted.text and tuple(place.ends) in wanted.ends
+        said = f"cancelled {place.document['id']}" in self.told
+        again = f"retried {place.document['id']}" in self.told
+        return right and (not said or _is_cancelled(place)) and (not again or len(place.ends) > 1)
 
     def _check_quarantine(self) -> None:
         corrupt = f"{self.root}/corrupt"

@@ -10,7 +10,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from crash_base import ADD, DAY, HOUR, Scenario, age, silence
+from crash_base import ADD, DAY, HOUR, Scenario, age, run_all, silence
 from crash_census import Expected, Facts
 from crash_finishing import Fetch, FinishBesideAnother, FinishTogether, LeaveWithJobs
 from crash_submitting import ClaimOne, FirstOpening, SubmitBesideAnother
@@ -43,9 +43,9 @@ class Race(Scenario):
         other = Spool(self.root)
         with other.register() as lease:
             other.sweep(lease)
-            while (claim := other.claim(lease)) is not None:
-                if other.finish(claim, execute(claim.job.operation, claim.job.operands)):
-                    tell(f"finished {claim.job.id}")
+            for job_id, went in run_all(other, lease):
+                if went is not None and went.finished:
+                    tell(f"finished {job_id}")
 
 
 class GivenUp(Race):

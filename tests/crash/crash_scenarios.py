@@ -9,6 +9,7 @@ import crash_inbox
 import crash_races
 import crash_submitting
 import crash_sweeping
+import crash_waiting
 
 if TYPE_CHECKING:
     from crash_base import Scenario
@@ -19,6 +20,7 @@ SCENARIOS: dict[str, type[Scenario]] = {
     **crash_finishing.SCENARIOS,
     **crash_sweeping.SCENARIOS,
     **crash_inbox.SCENARIOS,
+    **crash_waiting.SCENARIOS,
 }
 
 RACES: dict[str, type[Race]] = {

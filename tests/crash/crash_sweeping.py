@@ -85,7 +85,7 @@ class SweepPoison(SweepByWorker):
     def prepare(self, root: str) -> Facts:
         Spool(root, create=True)
         text = "poison: 2 workers were lost while they ran it"
-        self.submit(root, *ADD, expected=Expected("failed", text, lost=2), max_crashes=2)
+        self.submit(root, *ADD, expected=Expected("failed", text, 2, last=""), max_crashes=2)
         die(root, claim_all)
         Spool(root).sweep()
         die(root, claim_all)

@@ -1,0 +1,478 @@
+"""Jobs wait for others, for their time and for another try, and are let go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from crash_base import ADD, DAY, HOUR, SUM, Scenario, age, at_another_time, die, run_all
+from crash_breaker import Breaker
+from crash_census import Expected, Facts
+from crash_sweeping import SweepByWorker
+
+from spoolcalc import Outcome, Spool, State, dependants
+from spoolcalc.due import Calendar
+from spoolcalc.transitions import unblock
+
+if TYPE_CHECKING:
+    from crash_base import Tell
+
+    from spoolcalc import Lease
+
+THREE = Expected("completed", "3")
+
+
+def no_need(needed: str, error: str) -> Expected:
+    """Return what becomes of a job that needs one that has failed."""
+    return Expected("failed", f"job {needed}, which this one needs, has failed: {error}", last="")
+
+
+class SubmitWaiting(Scenario):
+    """A job is submitted that cannot be run yet."""
+
+    minimum = 12
+    operands: tuple[str, ...] = ADD[1:]
+    options: dict[str, Any]
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        self.options = {}
+        expected = self.choose(root)
+        return Facts(self.jobs, coming={("add", *self.operands): (1, expected)})
+
+    def choose(self, root: str) -> Expected:
+        """Choose the options, and return what is to become of the job."""
+        raise NotImplementedError
+
+    def act(self, tell: Tell) -> None:
+        tell(f"submitted {self.spool.submit('add', self.operands, **self.options)}")
+
+
+class SubmitDelayed(SubmitWaiting):
+    def choose(self, root: str) -> Expected:
+        self.options = {"delay": HOUR}
+        return SUM
+
+
+class SubmitBlocked(SubmitWaiting):
+    """It needs the result of one that waits, and the end of another."""
+
+    minimum = 30
+
+    def choose(self, root: str) -> Expected:
+        needed = self.submit(root, "add", "1", "2", expected=THREE)
+        ends = self.submit(root, "add", "2", "2", expected=Expected("completed", "4"))
+        self.operands = (f"@{needed}", "1")
+        self.options = {"after": [(ends, "any")]}
+        return Expected("completed", "4")
+
+
+class SubmitAfterEnded(SubmitWaiting):
+    """All that it needs has ended, so that it can be run at once."""
+
+    minimum = 40
+
+    def choose(self, root: str) -> Expected:
+        [fetched] = [job.id for job in Spool(root).list(State.RETRIEVED)]
+        [failed] = [job.id for job in Spool(root).list(State.FAILED)]
+        self.options = {"after": [(failed, "any"), (fetched, "ok")]}
+        return SUM
+
+
+class SubmitAfterFailed(SubmitWaiting):
+    """What it needs has failed, and something else it needs has not ended."""
+
+    minimum = 30
+
+    def choose(self, root: str) -> Expected:
+        [failed] = Spool(root).list(State.FAILED)
+        other = self.submit(root, "add", "1", "2", expected=THREE)
+        self.options = {"after": [(failed.id, "ok"), (other, "any")]}
+        return no_need(failed.id, failed.error or "")
+
+
+class SubmitWithKey(SubmitWaiting):
+    minimum = 25
+
+    def choose(self, root: str) -> Expected:
+        self.options = {"key": "nightly"}
+        return SUM
+
+
+class SubmitWithKeyBlocked(SubmitBlocked):
+    """A key, a need and a time, all at once."""
+
+    minimum = 40
+
+    def choose(self, root: str) -> Expected:
+        expected = super().choose(root)
+        self.options |= {"key": "nightly", "delay": HOUR}
+        return expected
+
+
+class SubmitWithKeyAgain(SubmitWithKey):
+    """The key has a job, which waits for its time."""
+
+    minimum = 8
+
+    def choose(self, root: str) -> Expected:
+        super().choose(root)
+        self.first = self.submit(root, key="nightly", delay=HOUR)
+        return SUM
+
+    def act(self, tell: Tell) -> None:
+        job_id = self.spool.submit("add", self.operands, **self.options)
+        assert job_id == self.first, "a second job for one key"
+        tell(f"submitted {job_id}")
+
+
+class Promote(Scenario):
+    """Two jobs are due that were seen before they were; a third is not."""
+
+    minimum = 8
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        # In the middle of a bucket, so that it is looked into before they are due.
+        self.due = ((int((time.time() - HOUR) * 1000) >> 16) << 16) / 1000 + 30
+        with at_another_time(-DAY):
+            for seconds in range(2):
+                expected = Expected("completed", f"{seconds + 1}")
+                self.submit(root, "add", str(seconds), "1", expected=expected, at=self.due)
+        self.submit(root, "add", "1", "2", expected=THREE, delay=HOUR)
+        return Facts(self.jobs)
+
+    def arrange(self, root: str) -> None:
+        super().arrange(root)
+        for directory, _, _ in os.walk(f"{root}/delayed"):
+            age(directory, DAY)  # so that what was seen is remembered
+        self.calendar = Calendar(self.spool.layout)
+        with at_another_time(self.due - time.time() - 1):
+            assert self.calendar.promote() < 2
+
+    def act(self, tell: Tell) -> None:
+        rest = self.calendar.promote()
+        assert HOUR - 60 < rest < HOUR
+        assert self.spool.counts()[State.PENDING] == 2, "not all were promoted that are due"
+
+
+class LetGo(Scenario):
+    """A job ends; one waits for it alone, another for something else too."""
+
+    minimum = 25
+    outcome = Outcome.completed("3")
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        first = self.submit(root, "add", "1", "2", expected=THREE, priority=0)
+        other = self.submit(root, "add", "2", "2", expected=Expected("completed", "4"))
+        self.submit(root, "neg", f"@{first}", expected=Expected("completed", "-3"))
+        both = Expected("completed", "7")
+        self.submit(root, "add", f"@{first}", f"@{other}", expected=both)
+        return Facts(self.jobs, charged=True)
+
+    def arrange(self, root: str) -> None:
+        super().arrange(root)
+        self.register(claims=1)
+
+    def act(self, tell: Tell) -> None:
+        if self.spool.finish(self.claims[0], self.outcome):
+            tell(f"finished {self.claims[0].job.id}")
+
+
+class LetGoFailing(LetGo):
+    """It fails: one that needs it to complete fails, one that only waits for its end is run."""
+
+    outcome = Outcome.failed("division by zero")
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        error = self.outcome.error or ""
+        first = self.submit(root, "div", "1", "0", expected=Expected("failed", error), priority=0)
+        other = self.submit(root, "add", "2", "2", expected=Expected("completed", "4"), delay=HOUR)
+        fails = no_need(first, error)
+        self.submit(root, "add", f"@{first}", f"@{other}", expected=fails)
+        self.submit(root, expected=SUM, after=[(first, "any")])
+        return Facts(self.jobs, charged=True)
+
+
+class LetGoTogether(LetGo):
+    """Three end in one batch, and one waits for two of them, another for the third."""
+
+    minimum = 45
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        failed = Expected("failed", "division by zero")
+        one = self.submit(root, "add", "1", "2", expected=THREE)
+        two = self.submit(root, "add", "2", "2", expected=Expected("completed", "4"))
+        bad = self.submit(root, "div", "1", "0", expected=failed)
+        self.submit(root, "add", f"@{one}", f"@{two}", expected=Expected("completed", "7"))
+        self.submit(root, "neg", f"@{bad}", expected=no_need(bad, "division by zero"))
+        return Facts(self.jobs, charged=True)
+
+    def arrange(self, root: str) -> None:
+        Scenario.arrange(self, root)
+        self.register(claims=3)
+
+    def act(self, tell: Tell) -> None:
+        outcomes = [Outcome.completed("3"), Outcome.completed("4"), LetGoFailing.outcome]
+        answers = self.spool.finish_many(list(zip(self.claims, outcomes, strict=True)))
+        for claim, answer in zip(list(self.claims), answers, strict=True):
+            if isinstance(answer, State):
+                tell(f"finished {claim.job.id}")
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+
+    def again(self, tell: Tell) -> None:
+        self.spool.sweep()
+
+
+class EndOfChain(LetGo):
+    """A job ends that has waited itself; nothing is noted of it any more."""
+
+    minimum = 18
+    outcome = Outcome.completed("-3")
+
+    def prepare(self, root: str) -> Facts:
+        Spool(root, create=True)
+        first = self.submit(root, "add", "1", "2", expected=THREE)
+        self.submit(root, "neg", f"@{first}", expected=Expected("completed", "-3"))
+        spool = Spool(root)
+        with spool.register() as lease:
+            claim = spool.claim(lease)
+            assert claim is not None
+            spool.finish(claim, Outcome.completed("3"))
+        return Facts(self.jobs, charged=True)
+
+
+class Conclude(LetGo):
+    """A job ends without having been run, since what it needs has failed."""
+
+    minimum = 25
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        [failed] = Spool(root).list(State.FAILED)
+        self.submit(
+            root, after=[(failed.id, "ok")], expected=no_need(failed.id, failed.error or "")
+        )
+        return Facts(self.jobs, charged=True)
+
+    def act(self, tell: Tell) -> None:
+        outcome = self.spool.operands(self.claims[0])
+        assert isinstance(outcome, Outcome)
+        assert self.spool.conclude(self.claims[0], outcome)
+        tell(f"finished {self.claims[0].job.id}")
+
+
+class WaitOn(LetGo):
+    """A job was let go too early, and who took it finds that out."""
+
+    minimum = 25
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        needed = self.submit(root, "add", "1", "2", expected=THREE, delay=HOUR)
+        early = self.submit(root, "neg", f"@{needed}", expected=Expected("completed", "-3"))
+        assert unblock(Spool(root).layout, early)
+        return Facts(self.jobs, charged=True)
+
+    def act(self, tell: Tell) -> None:
+        assert self.spool.operands(self.claims[0]) is None
+        tell(f"blocked {self.claims[0].job.id}")
+
+    def again(self, tell: Tell) -> None:
+        if os.path.exists(self.claims[0].path):
+            self.act(tell)
+
+
+class TryAgain(LetGo):
+    """A job fails that is to be tried again later."""
+
+    minimum = 10
+    backoff = HOUR
+    went = State.DELAYED
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        expected = Expected("completed", "35", tries=("failed",))
+        job_id = self.submit(root, expected=expected, retries=1, backoff=self.backoff)
+        self.submit(root, "neg", f"@{job_id}", expected=Expected("completed", "-35"))
+        return Facts(self.jobs, charged=True)
+
+    def act(self, tell: Tell) -> None:
+        went = self.spool.finish(self.claims[0], Outcome.failed("not yet"))
+        assert went is self.went
+        tell(f"{'delayed' if went is State.DELAYED else 'returned'} {self.claims[0].job.id}")
+
+
+class TryAgainAtOnce(TryAgain):
+    backoff = 0.0
+    went = State.PENDING
+
+
+class Crashed(TryAgain):
+    """The process that ran a job died."""
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        self.submit(root, expected=Expected("completed", "35", tries=("crashed",)))
+        return Facts(self.jobs, charged=True)
+
+    def act(self, tell: Tell) -> None:
+        assert self.spool.crashed(self.claims[0], "killed by SIGSEGV") is State.PENDING
+        tell(f"returned {self.claims[0].job.id}")
+
+
+class ClaimAgain(Scenario):
+    """A job that was tried before is taken once more."""
+
+    minimum = 8
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        self.submit(root, expected=Expected("completed", "35", tries=("failed",)), retries=1)
+        spool = Spool(root)
+        with at_another_time(-DAY), spool.register() as lease:
+            claim = spool.claim(lease)
+            assert claim is not None
+            assert spool.finish(claim, Outcome.failed("not yet")) is State.DELAYED
+        return Facts(self.jobs, contended=True)
+
+    def arrange(self, root: str) -> None:
+        super().arrange(root)
+        self.register()
+
+    def act(self, tell: Tell) -> None:
+        assert self.mine is not None
+        claim = self.spool.claim(self.mine)
+        assert claim is not None, "there was a job to claim"
+        self.claims.append(claim)
+        tell(f"claimed {claim.job.id}")
+
+
+def noting(name: str, args: tuple[Any, ...]) -> bool:
+    """Pick the rename that notes in a claimed job how an attempt ended."""
+    return name == "rename" and "/tmp/" in args[0] and "/wip/" in args[1]
+
+
+class SweepTriedAgain(SweepByWorker):
+    """A worker died right after it had noted a failure: no attempt of it is lost."""
+
+    minimum = 18
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        expected = Expected("completed", "35", tries=("failed",))
+        self.submit(root, expected=expected, retries=1, max_crashes=1)
+        die(root, self.end, Breaker("after", when=noting))
+        return Facts(self.jobs)
+
+    def end(self, spool: Spool, lease: Lease) -> None:
+        """Let an attempt fail."""
+        claim = spool.claim(lease)
+        assert claim is not None
+        spool.finish(claim, Outcome.failed("not yet"))
+
+
+class SweepCrashed(SweepTriedAgain):
+    """The same after it had noted that the process that ran the job died."""
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        self.submit(root, expected=Expected("completed", "35", tries=("crashed",)), max_crashes=2)
+        die(root, self.end, Breaker("after", when=noting))
+        return Facts(self.jobs)
+
+    def end(self, spool: Spool, lease: Lease) -> None:
+        claim = spool.claim(lease)
+        assert claim is not None
+        spool.crashed(claim, "killed by SIGSEGV")
+
+
+class SweepLetGo(SweepByWorker):
+    """A worker died between recording a failure and letting go those who wait for the job."""
+
+    minimum = 35
+
+    def prepare(self, root: str) -> Facts:
+        failing = LetGoFailing()
+        facts = failing.prepare(root)
+        die(root, self.end, Breaker("after", when=noting))
+        return Facts(facts.jobs)
+
+    def end(self, spool: Spool, lease: Lease) -> None:
+        """Let the job fail that the others need."""
+        claim = spool.claim(lease)
+        assert claim is not None
+        spool.finish(claim, LetGoFailing.outcome)
+
+
+class SweepBlocked(SweepByWorker):
+    """Submits were killed half-way and notes were lost: the thorough sweep sees to it."""
+
+    minimum = 80
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        spool = Spool(root)
+        [fetched] = [job.id for job in spool.list(State.RETRIEVED)]
+        ended = self.submit(root, "add", "1", "2", expected=THREE)
+        later = self.submit(root, "add", "2", "2", expected=Expected("completed", "4"), delay=HOUR)
+        for needed, result in ((ended, "-3"), (later, "-4")):
+            job_id = self.submit(root, "neg", f"@{needed}", expected=Expected("completed", result))
+            shutil.rmtree(f"{root}/waits/{job_id}")
+            os.unlink(f"{root}/waited/{needed}/{job_id}")
+        with spool.register() as lease:
+            list(run_all(spool, lease))
+        there = {job.id for job in spool.list(State.BLOCKED)}
+
+        def submit(spool: Spool, _: Lease) -> None:
+            spool.submit("neg", ["5"], after=[(fetched, "ok")])
+
+        def publishing(name: str, args: tuple[Any, ...]) -> bool:
+            return name == "link" and os.path.exists(os.path.dirname(args[1]))
+
+        die(root, submit, Breaker("before", when=publishing))
+        die(root, submit, Breaker("after", when=publishing))
+        [job_id] = {job.id for job in spool.list(State.BLOCKED)} - there
+        self.jobs[job_id] = Expected("completed", "-5")
+        assert len(os.listdir(f"{root}/waits")) == 4, "two submits were killed"
+        return Facts(self.jobs)
+
+    def hold(self, root: str) -> ExitStack:
+        held = ExitStack()
+        held.enter_context(mock.patch.object(dependants, "SUBMITTING", -DAY))
+        return held
+
+
+SCENARIOS: dict[str, type[Scenario]] = {
+    "submit delayed": SubmitDelayed,
+    "submit blocked": SubmitBlocked,
+    "submit after ended": SubmitAfterEnded,
+    "submit after failed": SubmitAfterFailed,
+    "submit with a key": SubmitWithKey,
+    "submit with a key, blocked": SubmitWithKeyBlocked,
+    "submit with a key again": SubmitWithKeyAgain,
+    "promote": Promote,
+    "let go": LetGo,
+    "let go failing": LetGoFailing,
+    "let go together": LetGoTogether,
+    "end of a chain": EndOfChain,
+    "conclude": Conclude,
+    "wait on": WaitOn,
+    "try again": TryAgain,
+    "try again at once": TryAgainAtOnce,
+    "crashed": Crashed,
+    "claim again": ClaimAgain,
+    "sweep tried again": SweepTriedAgain,
+    "sweep crashed": SweepCrashed,
+    "sweep let go": SweepLetGo,
+    "sweep blocked": SweepBlocked,
+}
