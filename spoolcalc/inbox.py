@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 #: How long (seconds) one look may take: who looks has other things to see to.
 SLICE = 0.2
+#: After a refusal, who was woken waits for so long (seconds): what is put back wakes, too.
+PAUSE = 0.3
 
 #: What a file may ask for, and what kind each value is.  ``null`` stands for the default.
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -103,28 +105,41 @@ class Inbox:
         self._told = 0
         self._layout = layout
         self._lock = threading.Lock()
+        self._rests_until = 0.0
         self._names: list[str] = []  # of the last listing, the next one last
         self._left: list[str] = []  # claimed, and refused to be put back
         self._came: list[Document] = []  # jobs of which it was not seen whether they wait in vain
 
-    def adopt(self, lease: Lease) -> Adopted:
+    def adopt(self, lease: Lease, *, woken: bool = False) -> Adopted:
         """Adopt what lies in ``inbox/``, in the order of the names, for about ``SLICE`` seconds.
 
-        When there is nothing it costs one listing.
+        When there is nothing it costs one listing.  Who was ``woken`` and does not come at his time
+        is sent away for a moment after a refusal.
         """
         adopted = Adopted()
         with self._lock:
-            self._catch_up()
-            until = time.monotonic() + SLICE
-            if not self._names:
-                self._list()
-            while self._names and time.monotonic() <= until:
-                if self._adopt(lease, self._names.pop(), adopted):
-                    self._seen += 1
-                elif lease.fenced():
-                    break
-            adopted.more = bool(self._names)
+            if woken and time.monotonic() < self._rests_until:
+                return adopted
+            try:
+                self._catch_up()
+                self._look(lease, adopted)
+            except StorageFailure:
+                self._rests_until = time.monotonic() + PAUSE
+                raise
         return adopted
+
+    def _look(self, lease: Lease, adopted: Adopted) -> None:
+        until = time.monotonic() + SLICE
+        if not self._names:
+            self._list()
+        while self._names:
+            if self._adopt(lease, self._names.pop(), adopted):
+                self._seen += 1
+            elif lease.fenced():
+                self._names.clear()
+            if time.monotonic() > until:
+                break
+        adopted.more = bool(self._names)
 
     def news(self) -> bool:
         """Tell whether any thread has adopted something since one thread last asked this.

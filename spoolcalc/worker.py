@@ -221,7 +221,13 @@ class Worker:
 
     def _adopt(self) -> bool:
         """Make jobs of what lies in ``inbox/``; tell whether there are new ones."""
-        self._report.adopted(self._inbox.adopt(self._lease))
+        stays = not self._term.ends_when_idle
+        try:
+            self._report.adopted(self._inbox.adopt(self._lease, woken=stays))
+        except StorageFailure:
+            if not stays:
+                raise
+            # The keeper says so and tries again; those jobs that are there are not to wait for it.
         return self._inbox.news()
 
     def _sleep(self, seconds: float) -> None:

@@ -20,13 +20,14 @@ from spoolcalc import (
     Spool,
     State,
     StorageFailure,
+    Worker,
     transitions,
 )
 from spoolcalc import inbox as inboxes
 from spoolcalc.inbox import Adopted, Inbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 #: An id that no job has.
 NOBODYS = "019ab2c4-5d6e-7f80-9a1b-2c3d4e5f6071"
@@ -333,7 +334,7 @@ def test_a_worker_that_was_given_up_adopts_nothing(spool: Spool, inbox: Path) ->
     put(inbox, "a.json")
     put(inbox, "b.json")
     adopted = adopt(spool, taken)
-    assert (adopted.jobs, adopted.rejected) == ([], [])
+    assert (adopted.jobs, adopted.rejected, adopted.more) == ([], [], False)
     assert sorted(os.listdir(inbox)) == ["a.json", "b.json"]
     spool.leave(taken)
 
@@ -387,8 +388,6 @@ def test_a_look_takes_no_longer_than_its_share(
 ) -> None:
     """Who looks has a lease to renew; the rest is taken at the next look."""
     monkeypatch.setattr(inboxes, "SLICE", 0.0)
-    ticks = iter(range(100))
-    monkeypatch.setattr(time, "monotonic", lambda: next(ticks) // 3)
     for number in range(4):
         put(inbox, f"{number}.json")
     own = Inbox(spool.layout)
@@ -417,6 +416,33 @@ def test_what_cannot_be_put_back_is_put_back_later(
                 own.adopt(lease)
     assert os.listdir(inbox) == []
     assert [name for name, _ in own.adopt(lease).jobs] == ["a"]
+
+
+def test_a_file_that_is_refused_again_and_again_keeps_no_worker_busy(
+    spool: Spool, inbox: Path, monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any]
+) -> None:
+    """What is put back wakes an idle worker, which does not try at once; jobs are run meanwhile."""
+    tries = []
+
+    def refused(*arguments: Any) -> Any:
+        tries.append(time.monotonic())
+        raise StorageFailure("try", "it", OSError(5, "EIO"))
+
+    monkeypatch.setattr(inboxes, "record", refused)
+    put(inbox, "a.json")
+    worker = Worker(spool)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        until(lambda: len(tries) >= 3)
+        job_id = spool.submit("add", ["1", "2"])
+        until(lambda: spool.find(job_id).state is State.COMPLETED)
+        until(lambda: len(tries) >= 6)
+    finally:
+        worker.stop()
+        thread.join()
+    assert tries[5] - tries[0] > 5 * inboxes.PAUSE
+    assert os.listdir(inbox) == ["a.json"]
 
 
 def test_a_document_with_an_id_of_another_job_is_refused(
