@@ -191,7 +191,6 @@ NoNewPrivileges=yes
 CapabilityBoundingSet=
 RestrictNamespaces=yes
 RestrictRealtime=yes
-RestrictSUIDSGID=yes
 RemoveIPC=yes
 LockPersonality=yes
 SystemCallArchitectures=native
@@ -206,6 +205,7 @@ RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 #   to end them before it runs their job again.
 # - ProcSubset=: the kernel's name of this boot, in /proc/sys, is how a worker knows that another
 #   one of the same host is dead.
+# - RestrictSUIDSGID=: the directories of a spool that is for a group are setgid.
 # - MemoryDenyWriteExecute=: compilers at run time and foreign functions would fail in jobs.
 """
 
@@ -215,12 +215,13 @@ def units(
     program: Sequence[str],
     spool: str,
     user: str | None,
+    exists: bool = False,
 ) -> Mapping[str, str]:
     """Return the text of each unit, by its name.
 
     ``program`` is how the command is called, ``spool`` where the spool is, both absolute; ``user``
-    who runs the system's units, None for a user's own.  Raises UsageError for what cannot be
-    written into a unit.
+    who runs the system's units, None for a user's own; ``exists`` whether the spool is there.
+    Raises UsageError for what cannot be written into a unit.
     """
     for path in (spool, *program):
         _check(path)
@@ -241,7 +242,7 @@ def units(
         "service": _SERVICE.format(environment=_word(f"SPOOL_DIR={spool}")),
     }
     if user is not None:
-        values["service"] += _SANDBOX.format(user=user, place=_place(spool))
+        values["service"] += _SANDBOX.format(user=user, place=_place(spool, exists=exists))
     return {
         name: _HEAD.format(mark=MARK, edit=f"{control} edit", name=name) + text.format(**values)
         for name, text in _TEXTS.items()
@@ -257,8 +258,13 @@ def state_directory(spool: str) -> str | None:
     return found[1] if found else None
 
 
-def _place(spool: str) -> str:
-    state = state_directory(spool)
+def _place(spool: str, *, exists: bool) -> str:
+    """Return the setting that makes the spool writable.
+
+    A directory that the service manager makes it also gives to the unit's user, with all that is in
+    it; a spool that is there may be meant for a group.
+    """
+    state = None if exists else state_directory(spool)
     if state is None:
         return f"ReadWritePaths={_word(spool)}\n"
     return f"StateDirectory={state}\n"

@@ -50,9 +50,15 @@ class Term:
     def is_done(self, spool: Spool) -> bool:
         """Tell whether a worker that was given no job ends by itself.
 
-        One that waits until ``pending/`` is empty looks at just that: whoever started it because
-        it was not would start it again and again if it ended any earlier.
+        One that waits until ``pending/`` and ``inbox/`` are empty looks at just that: whoever
+        started it because they were not would start it again and again if it ended any earlier.
         """
         if self._until_empty:
-            return spool.rest > LINGER and not reading.names(spool.layout.pending)
+            full = map(_holds, (spool.layout.pending, spool.layout.inbox))
+            return spool.rest > LINGER and not any(full)
         return self.once
+
+
+def _holds(directory: str) -> bool:
+    """Tell whether there is anything in a directory; what is hidden is being written, or NFS's."""
+    return any(not name.startswith(".") for name in reading.names(directory) or ())

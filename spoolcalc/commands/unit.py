@@ -38,7 +38,8 @@ def unit(
         spool = access.default_path() if own else systemd.SYSTEM_SPOOL
     spool = os.path.abspath(spool)
     runs_as = None if own else user or systemd.SYSTEM_USER
-    made = dict(systemd.units(program=_program(), spool=spool, user=runs_as))
+    exists = reading.status(spool) is not None
+    made = dict(systemd.units(program=_program(), spool=spool, user=runs_as, exists=exists))
     if name is not None:
         if name not in made:
             raise UsageError(f"no such unit: {shown(name)}", f"There are {', '.join(made)}.")
@@ -49,7 +50,7 @@ def unit(
         return OK
     _write(place, made)
     output.answer("".join(f"{place}/{each}\n" for each in made))
-    output.tell("\n".join(_next(spool, runs_as)))
+    output.tell("\n".join(_next(spool, runs_as, exists=exists)))
     return OK
 
 
@@ -107,7 +108,7 @@ def _make(directory: str) -> None:
         files.make_directory(path, 0o755)
 
 
-def _next(spool: str, user: str | None) -> list[str]:
+def _next(spool: str, user: str | None, *, exists: bool) -> list[str]:
     """Return what is left to do, for people."""
     control = "systemctl" if user is not None else "systemctl --user"
     steps = []
@@ -115,12 +116,13 @@ def _next(spool: str, user: str | None) -> list[str]:
         steps.append(
             f"useradd --system --user-group --no-create-home --shell /usr/sbin/nologin {user}"
         )
-    made_by_systemd = systemd.state_directory(spool) is not None
-    if user is not None and not made_by_systemd and reading.status(spool) is None:
+    if user is not None and not exists and systemd.state_directory(spool) is None:
         import shlex
 
         steps.append(f"install -d -m 700 -o {user} {shlex.quote(spool)}")
     steps.append(f"{control} daemon-reload")
+    if user is not None and not exists:
+        steps.append(f"{control} start spool-drain.service  # makes the spool")
     lines = ["Next:", *steps, "Workers that are always there, one for each core:"]
     lines.append(f"{control} enable --now spool-work@1 spool-work@2")
     lines.append("or one that is there while there are jobs:")

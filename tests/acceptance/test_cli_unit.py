@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Commands, Ran
+    from conftest import Commands, Jobs, Ran
 
 
 def test_all_units_are_printed_with_where_they_belong(run: Callable[..., Ran]) -> None:
@@ -79,11 +79,23 @@ def test_they_are_written_and_what_is_next_is_told(run: Callable[..., Ran], tmp_
         assert "systemctl daemon-reload" in ran.stderr
         assert "systemctl enable --now spool-work@1" in ran.stderr
         assert f"install -d -m 700 -o spool {tmp_path}/x" in ran.stderr
+        assert "systemctl start spool-drain.service" in ran.stderr
         assert sorted(os.listdir(place)) == sorted(NAMES)
     printed = run("unit", "spool-drain.path", "--spool", str(tmp_path / "x")).stdout
     written = (place / "spool-drain.path").read_text()
     assert printed.partition("\n")[2] == written
     assert (place / "spool-drain.path").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_spool_that_is_there_need_not_be_made(
+    run: Callable[..., Ran], commands: Commands, jobs: Jobs, tmp_path: Path
+) -> None:
+    """And so it is not told how."""
+    ran = run(
+        "unit", "--install", "--directory", str(tmp_path / "units"), "--spool", jobs.spool.path
+    )
+    assert "install -d" not in ran.stderr
+    assert "start spool-drain" not in ran.stderr
 
 
 def test_a_user_s_own_go_where_that_user_s_manager_looks(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from spoolcalc.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from typing import Any
 
     from conftest import Commands, Jobs, Process, Ran
@@ -119,6 +119,16 @@ def test_until_empty_waits_for_what_cannot_be_run_here(
     assert worker.popen.poll() is None
     jobs.path(strange).unlink()
     assert worker.end(PATIENCE).returncode == 0
+
+
+def test_until_empty_takes_in_what_lies_in_the_inbox(run: Run, jobs: Jobs) -> None:
+    """But for what is hidden, because somebody still writes it."""
+    inbox = Path(jobs.spool.layout.inbox)
+    for name in ("a.json", ".b.json"):
+        (inbox / name).write_text('{"operation": "add", "operands": ["1", "2"]}')
+    assert run("work", "--until-empty").returncode == 0
+    assert jobs.spool.counts()[State.COMPLETED] == 1
+    assert os.listdir(inbox) == [".b.json"]
 
 
 def test_until_empty_waits_for_the_end_of_a_pause(start: Start, jobs: Jobs, until: Until) -> None:

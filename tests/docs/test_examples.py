@@ -23,8 +23,8 @@ from spoolcalc.document import decode
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
 #: Block kinds that are shown and not run: a diagram, a tree, the body of another block, and the
-#: commands that install things, which have tests of their own;
-SHOWN = {"", "text", "install", "toml"}
+#: commands that install things or need systemd, which have tests of their own;
+SHOWN = {"", "text", "install", "toml", "ini"}
 #: and those of the tutorial, which test_tutorial holds against the example, and runs.
 TUTORIAL = {"py", "shell-session"}
 #: and those that test_recipes runs in several shells.

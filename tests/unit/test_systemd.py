@@ -84,6 +84,14 @@ def test_what_is_no_user_is_refused(bad: str) -> None:
         units(program=PROGRAM, spool="/srv/spool", user=bad)
 
 
+def test_a_spool_that_is_there_is_not_given_to_the_user() -> None:
+    """It may be meant for a group, and the service manager would give all of it away."""
+    made = units(program=PROGRAM, spool="/var/lib/a/spool", user="spool", exists=True)
+    work = dict(settings(made["spool-work@.service"]))
+    assert work["ReadWritePaths"] == "/var/lib/a/spool"
+    assert "StateDirectory" not in work
+
+
 @pytest.mark.parametrize(
     ("spool", "expected"),
     [
