@@ -38,11 +38,6 @@ class Term:
         """The seconds in which a job may still be begun."""
         return self._ends - time.monotonic()
 
-    @property
-    def ends_when_idle(self) -> bool:
-        """Whether it ends when there is nothing to do."""
-        return self.once or self._until_empty
-
     def is_spent(self, begun: int) -> bool:
         """Tell whether no job may be begun any more, after so many."""
         return begun >= self._max_jobs or self.left <= 0

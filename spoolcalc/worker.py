@@ -221,7 +221,7 @@ class Worker:
 
     def _adopt(self) -> bool:
         """Make jobs of what lies in ``inbox/``; tell whether there are new ones."""
-        stays = not self._term.ends_when_idle
+        stays = not self._term.once
         try:
             self._report.adopted(self._inbox.adopt(self._lease, woken=stays))
         except StorageFailure:

@@ -418,8 +418,13 @@ def test_what_cannot_be_put_back_is_put_back_later(
     assert [name for name, _ in own.adopt(lease).jobs] == ["a"]
 
 
+@pytest.mark.parametrize("until_empty", [False, True])
 def test_a_file_that_is_refused_again_and_again_keeps_no_worker_busy(
-    spool: Spool, inbox: Path, monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any]
+    until_empty: bool,
+    spool: Spool,
+    inbox: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    until: Callable[..., Any],
 ) -> None:
     """What is put back wakes an idle worker, which does not try at once; jobs are run meanwhile."""
     tries = []
@@ -430,7 +435,7 @@ def test_a_file_that_is_refused_again_and_again_keeps_no_worker_busy(
 
     monkeypatch.setattr(inboxes, "record", refused)
     put(inbox, "a.json")
-    worker = Worker(spool)
+    worker = Worker(spool, until_empty=until_empty)
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
