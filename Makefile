@@ -1,7 +1,7 @@
 # One command for each thing a contributor does.  PYTHON is the environment's interpreter.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check format lint types floors test proof bench docs
+.PHONY: check format lint types floors test proof system bench docs
 
 check: format lint types floors test
 
@@ -23,7 +23,11 @@ test:
 
 # the longer proofs too
 proof:
-	$(PYTHON) -m pytest -m 'slow or not slow'
+	$(PYTHON) -m pytest -m 'not system'
+
+# a real systemd and a real cron, in a container; needs root
+system:
+	$(PYTHON) -m pytest -m system
 
 bench:
 	$(PYTHON) -m benchmarks

@@ -1,4 +1,5 @@
 """The units under a real systemd, and the crontab under a real cron.
 
-They need root and a few Debian packages, which CI installs; the tests are marked slow.
+They need root and Debian's systemd-container, dbus and cron, and are apart from the other tests:
+`make system` runs them.
 """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Until = Callable[..., Any]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(420)]
 
 #: A job a second for so many seconds.
 SECONDS = 120

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Until = Callable[..., Any]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 PATIENCE = 60.0
 #: For so many seconds nothing may happen that should not.

@@ -13,7 +13,7 @@ from system.machine import PREFIX
 if TYPE_CHECKING:
     from system.machine import Machine
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 

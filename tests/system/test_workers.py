@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Until = Callable[..., Any]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 PATIENCE = 60.0
 #: The longest time (seconds) that a watchdog here waits.
