@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass, field
 from typing import Any
 
 from spoolcalc.document import decode
 from spoolcalc.job import State
-from spoolcalc.layout import claimed_file, id_of
+from spoolcalc.layout import beside, claimed_file, id_of
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def look(root: str) -> Census:
     for state in State:
         top = f"{root}/{state.value}"
         for directory, _, names in os.walk(top):
-            for name in names:
+            for name in itertools.filterfalse(beside, names):
                 path = f"{directory}/{name}"
                 with open(path, "rb") as file:
                     data = file.read()

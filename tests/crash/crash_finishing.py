@@ -1,18 +1,16 @@
-"""Jobs end, are handed back, fetched, and cleaned away."""
+"""Jobs end, are handed back and fetched."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from crash_base import ADD, DAY, HOUR, Scenario, age, claim_all, die
+from crash_base import ADD, Scenario, claim_all, die
 from crash_census import Expected, Facts
-from crash_promises import clean
 
 from spoolcalc import Spool, State, Worker
 from spoolcalc.batch import Batch
 from spoolcalc.execute import execute
-from spoolcalc.ids import new_id
 
 if TYPE_CHECKING:
     from crash_base import Tell
@@ -145,46 +143,6 @@ class Fetch(Scenario):
         tell(f"fetched {self.job_id}")
 
 
-class Clean(Scenario):
-    """Of each finished state an old job and a new one, and leftovers of both kinds."""
-
-    minimum = 20
-    states: tuple[str, ...] = ("retrieved", "completed", "failed")
-
-    def prepare(self, root: str) -> Facts:
-        self.bystanders(root)
-        young = dict(self.jobs)
-        self.bystanders(root)
-        for job_id in self.jobs.keys() - young.keys():
-            expected = self.jobs[job_id]
-            self.jobs[job_id] = Expected(
-                expected.state, expected.text, cleaned=expected.state in self.states
-            )
-            [path] = [
-                f"{directory}/{job_id}.json"
-                for directory, _, names in os.walk(root)
-                if f"{job_id}.json" in names
-            ]
-            age(path, DAY)
-        for days in (0, 2):
-            path = f"{root}/tmp/submit.{new_id()}"
-            with open(path, "wb"):
-                age(path, days * DAY)
-        self.submit(root)
-        return Facts(self.jobs, cleaning=dict.fromkeys(self.states, HOUR))
-
-    def act(self, tell: Tell) -> None:
-        clean(self.spool, dict.fromkeys(self.states, HOUR))
-        tell("cleaned")
-
-
-class CleanRetrieved(Clean):
-    """Without a retention of the user's own, only what was retrieved is removed."""
-
-    minimum = 11
-    states = ("retrieved",)
-
-
 class WorkOnce(Scenario):
     """A worker recovers a dead one's job, runs two others, one of which fails, and ends."""
 
@@ -214,7 +172,5 @@ SCENARIOS: dict[str, type[Scenario]] = {
     "give back": GiveBack,
     "leave with jobs": LeaveWithJobs,
     "fetch": Fetch,
-    "clean": Clean,
-    "clean retrieved": CleanRetrieved,
     "work once": WorkOnce,
 }

@@ -327,7 +327,11 @@ class Judge:
         right = place.state in states and given == wanted.text and tuple(place.ends) in wanted.ends
         said = f"cancelled {place.document['id']}" in self.told
         again = f"retried {place.document['id']}" in self.told
-        return right and (not said or _is_cancelled(place)) and (not again or len(place.ends) > 1)
+        return (
+            right
+            and (not said or _is_cancelled(place))
+            and (not again or "forgiven" in place.document)
+        )
 
     def _check_quarantine(self) -> None:
         corrupt = f"{self.root}/corrupt"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import crash_by_hand
+import crash_cleaning
 import crash_finishing
 import crash_inbox
 import crash_races
+import crash_races_waiting
 import crash_submitting
 import crash_sweeping
 import crash_waiting
@@ -21,9 +24,12 @@ SCENARIOS: dict[str, type[Scenario]] = {
     **crash_sweeping.SCENARIOS,
     **crash_inbox.SCENARIOS,
     **crash_waiting.SCENARIOS,
+    **crash_by_hand.SCENARIOS,
+    **crash_cleaning.SCENARIOS,
 }
 
 RACES: dict[str, type[Race]] = {
     **crash_races.RACES,
+    **crash_races_waiting.RACES,
     **crash_inbox.RACES,
 }
