@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: A submit that takes longer than this (seconds) from its notes to its end is taken for dead.
 SUBMITTING = 60.0
+#: How many blocked jobs that seem to be in order are looked at by each thorough sweep.
+SAMPLE = 100
 #: A command's output of at most this many bytes can be another job's operand.
 LARGEST_OUTPUT = MAX_TEXT_CHARACTERS
 
@@ -110,7 +112,9 @@ def wait_on(layout: Layout, claimed: Claim) -> None:
 def check_blocked(layout: Layout, now: float) -> None:
     """See to the blocked jobs of which nobody noted for whom they wait.
 
-    A submit was killed, or a power failure took the notes.  ``now`` is the file system's clock.
+    A submit was killed, or a power failure took the notes.  ``now`` is the file system's clock.  Of
+    the other blocked jobs some are looked at too: a power failure may take single notes, and what
+    they need may have come to lie in ``corrupt/``.
     """
     paths: dict[str, str] = {}
     for bucket in reading.directories(layout.blocked):
@@ -120,9 +124,17 @@ def check_blocked(layout: Layout, now: float) -> None:
         if not names:
             try_to_remove_directory(path)
     noted, stale = waits.noted(layout, now - SUBMITTING)
-    for job_id, path in paths.items():
-        if job_id not in noted or job_id in stale:
-            _note_again(layout, job_id, path)
+    lacking = {job_id for job_id in paths if job_id not in noted or job_id in stale}
+    rest = list(paths.keys() - lacking)
+    if len(rest) > SAMPLE:
+        import random
+
+        rest = random.sample(rest, SAMPLE)
+    for job_id in (*lacking, *rest):
+        document = _document(layout, job_id, paths[job_id])
+        if document is not None and (job_id in lacking or _is_in_vain(layout, document)):
+            waits.expect(layout, job_id, _needs(document))
+            arrived(layout, document)
     for job_id in stale - paths.keys():
         try:
             lookup.find(layout, job_id)
@@ -132,18 +144,26 @@ def check_blocked(layout: Layout, now: float) -> None:
             continue
 
 
-def _note_again(layout: Layout, job_id: str, path: str) -> None:
+def _document(layout: Layout, job_id: str, path: str) -> Document | None:
     try:
         read = reading.read(path, MAX_DOCUMENT)
-        document = decode(read[0]) if read else None
+        return decode(read[0]) if read else None
     except (Malformed, reading.Unreadable):
         unblock(layout, job_id)  # which has it quarantined
     except NewerFormat:
-        return
-    else:
-        if document is not None:
-            waits.expect(layout, job_id, _needs(document))
-            arrived(layout, document)
+        pass  # a newer worker will see to it
+    return None
+
+
+def _is_in_vain(layout: Layout, document: Document) -> bool:
+    """Tell whether a job waits for what has ended, or the end would not be noticed."""
+    for needed, need in _needs(document):
+        ended = _outcome(layout, needed) is not None
+        if waits.is_noted(layout, document["id"], needed, need) == ended:
+            return True
+        if not ended and not waits.is_heard(layout, document["id"], needed):
+            return True
+    return False
 
 
 def is_needed(layout: Layout, job_id: str) -> bool:

@@ -69,6 +69,16 @@ def noted(layout: Layout, before: float) -> tuple[set[str], set[str]]:
     return set(filter(is_id, names)), stale
 
 
+def is_noted(layout: Layout, job_id: str, needed: str, need: str) -> bool:
+    """Tell whether a job is noted to wait for another."""
+    return reading.status(f"{layout.waits}/{job_id}/{needed}.{need}") is not None
+
+
+def is_heard(layout: Layout, job_id: str, needed: str) -> bool:
+    """Tell whether who ends ``needed`` will see that a job waits for it."""
+    return reading.status(f"{layout.waited}/{needed}/{job_id}") is not None
+
+
 def needs_of(layout: Layout, job_id: str) -> list[str]:
     """Return the ids of the jobs that one is noted to wait for."""
     names = reading.names(f"{layout.waits}/{job_id}") or ()

@@ -70,7 +70,8 @@ class Judge:
 
         spool = Spool(self.root)
         spool.resume()
-        with mock.patch.object(dependants, "SUBMITTING", -DAY):  # nobody is submitting any more
+        # Nobody is submitting any more; and that a job waits in vain must not show by chance.
+        with mock.patch.multiple(dependants, SUBMITTING=-DAY, SAMPLE=0):
             spool.sweep()
         after = look(self.root)
         self._check_whole(after, "after the sweep")

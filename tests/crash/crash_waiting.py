@@ -448,7 +448,7 @@ class SweepBlocked(SweepByWorker):
 
     def hold(self, root: str) -> ExitStack:
         held = ExitStack()
-        held.enter_context(mock.patch.object(dependants, "SUBMITTING", -DAY))
+        held.enter_context(mock.patch.multiple(dependants, SUBMITTING=-DAY, SAMPLE=0))
         return held
 
 

@@ -171,6 +171,27 @@ def test_the_dead_leave_nobody_waiting(spool: Spool) -> None:
     assert index(spool) == []
 
 
+@pytest.mark.parametrize("lost", ["waits", "waited", "needed"])
+def test_nobody_waits_in_vain(spool: Spool, lost: str) -> None:
+    """Single notes that were lost, and a need that cannot be read, are found by the sweep."""
+    one, two = (spool.submit("add", ["1", "2"], priority=n) for n in (4, 5))
+    job_id = spool.submit("add", ["2", "2"], after=[(one, "ok"), (two, "any")])
+    if lost == "needed":
+        [path] = Path(spool.path).glob(f"pending/*/{one}.json")
+        path.write_text("{")
+    elif lost == "waits":
+        (Path(spool.layout.waits) / job_id / f"{one}.ok").unlink()
+    else:
+        (Path(spool.layout.waited) / one / job_id).unlink()
+    with spool.register() as lease:
+        while (claim := spool.claim(lease)) is not None:
+            spool.finish(claim, Outcome.completed("3"))
+    spool.sweep()
+    drain(spool)
+    assert spool.find(job_id).state is (State.FAILED if lost == "needed" else State.COMPLETED)
+    assert index(spool) == []
+
+
 def test_let_go_too_early_it_waits_on(spool: Spool) -> None:
     """A worker that takes a job whose needs have not ended puts it back among the blocked."""
     later = spool.submit("add", ["1", "2"], delay=3600.0)
