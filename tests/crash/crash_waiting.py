@@ -236,7 +236,7 @@ class LetGoTogether(LetGo):
 class EndOfChain(LetGo):
     """A job ends that has waited itself; nothing is noted of it any more."""
 
-    minimum = 18
+    minimum = 14
     outcome = Outcome.completed("-3")
 
     def prepare(self, root: str) -> Facts:
@@ -295,7 +295,7 @@ class WaitOn(LetGo):
 class TryAgain(LetGo):
     """A job fails that is to be tried again later."""
 
-    minimum = 10
+    minimum = 8
     backoff = HOUR
     went = State.DELAYED
 
