@@ -38,6 +38,8 @@ class Scenario:
 
     #: There are at least so many system calls, else the test would prove nothing.
     minimum = 5
+    #: Whether it is left to the longer proofs.
+    long = False
     #: How long the lease of whoever acts is.
     lease = 60.0
 

@@ -1,4 +1,4 @@
-"""What lies beside the jobs and what follows from it: times, needs, keys, notes, outputs.
+"""What lies beside the jobs and what follows from it: times, needs, keys, notes, outputs, reasons.
 
 Each function returns what does not hold, one line for each.
 """
@@ -91,6 +91,22 @@ def left_notes(root: str) -> list[str]:
     return [
         f"left in {top}/: {name}" for top in ("waits", "waited") for name in _names(f"{root}/{top}")
     ]
+
+
+def wrong_quarantine(root: str, wanted: int) -> list[str]:
+    """So many things lie in ``corrupt/``, each with its reason beside it."""
+    names = _names(f"{root}/corrupt")
+    held = [name for name in names if not name.endswith(".reason")]
+    wrong = [] if len(held) == wanted else [f"in the end corrupt/ holds {held}"]
+    for name in held:
+        try:
+            with open(f"{root}/corrupt/{name}.reason", "rb") as file:
+                reason = json.loads(file.read())["reason"]
+        except (OSError, ValueError) as error:
+            wrong.append(f"no reason beside {name}: {error}")
+        else:
+            wrong += [] if reason else [f"an empty reason beside {name}"]
+    return wrong
 
 
 def _names(path: str) -> list[str]:

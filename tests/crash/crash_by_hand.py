@@ -10,7 +10,7 @@ from crash_base import HOUR, SUM, Scenario, claim_all, die, run_all
 from crash_breaker import Breaker
 from crash_census import Expected, Facts
 from crash_sweeping import SweepByWorker
-from crash_waiting import noting
+from crash_trying import noting
 
 from spoolcalc import NotFinished, Outcome, Spool, State
 from spoolcalc.layout import CANCEL

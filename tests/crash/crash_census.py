@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from spoolcalc.document import decode
@@ -92,6 +93,15 @@ class Place:
         return [a["end"] for a in self.document["attempts"] if a["end"] != "lost"]
 
     @property
+    def _is_over(self) -> bool:
+        """Whether its attempt has ended, as its file's time tells."""
+        due = self.document.get("due")
+        if due is None:
+            return False
+        milliseconds = round(datetime.fromisoformat(due).timestamp() * 1000)
+        return os.stat(self.path).st_mtime_ns == milliseconds * 1_000_000
+
+    @property
     def in_hand(self) -> bool:
         """Whether a worker was at it, without having come to an end that is noted."""
         return (
@@ -99,7 +109,7 @@ class Place:
             and "+" not in self.directory
             and not self.directory.endswith((".returned", "-hand"))
             and self.document["outcome"] is None
-            and self.directory not in [a["worker"] for a in self.document["attempts"]]
+            and not self._is_over
             and not os.path.exists(self.path.removesuffix(".json") + ".cancel")
         )
 

@@ -7,7 +7,6 @@ recover, looks again, lets a worker do the rest, and names every promise that do
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from dataclasses import replace
@@ -15,7 +14,14 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 from crash_base import DAY, at_another_time, run_all
-from crash_beside import left_blocked, left_notes, stray_outputs, too_early, wrong_keys
+from crash_beside import (
+    left_blocked,
+    left_notes,
+    stray_outputs,
+    too_early,
+    wrong_keys,
+    wrong_quarantine,
+)
 from crash_census import look
 
 from spoolcalc import NoSuchJob, Spool, Worker, dependants
@@ -278,7 +284,8 @@ class Judge:
             if not census.strays and os.listdir(f"{self.root}/{state}"):
                 self._object(f"in the end there are empty buckets in {state}/")
         self.wrong += left_notes(self.root)
-        self._check_quarantine()
+        wanted = sum(where == "corrupt" for where in self.facts.planted.values())
+        self.wrong += wrong_quarantine(self.root, wanted)
         for job_id, expected in self.facts.jobs.items():
             places = census.places.get(job_id, [])
             if expected.cleaned and places and self.facts.cleaning is not None:
@@ -333,20 +340,3 @@ class Judge:
             and (not said or _is_cancelled(place))
             and (not again or "forgiven" in place.document)
         )
-
-    def _check_quarantine(self) -> None:
-        corrupt = f"{self.root}/corrupt"
-        names = set(os.listdir(corrupt))
-        held = {name for name in names if not name.endswith(".reason")}
-        wanted = sum(where == "corrupt" for where in self.facts.planted.values())
-        if len(held) != wanted:
-            self._object(f"in the end corrupt/ holds {held}")
-        for name in held:
-            try:
-                with open(f"{corrupt}/{name}.reason", "rb") as file:
-                    reason = json.loads(file.read())["reason"]
-            except (OSError, ValueError) as error:
-                self._object(f"no reason beside {name}: {error}")
-            else:
-                if not reason:
-                    self._object(f"an empty reason beside {name}")

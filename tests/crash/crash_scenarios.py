@@ -9,9 +9,11 @@ import crash_cleaning
 import crash_finishing
 import crash_inbox
 import crash_races
+import crash_races_by_hand
 import crash_races_waiting
 import crash_submitting
 import crash_sweeping
+import crash_trying
 import crash_waiting
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ SCENARIOS: dict[str, type[Scenario]] = {
     **crash_sweeping.SCENARIOS,
     **crash_inbox.SCENARIOS,
     **crash_waiting.SCENARIOS,
+    **crash_trying.SCENARIOS,
     **crash_by_hand.SCENARIOS,
     **crash_cleaning.SCENARIOS,
 }
@@ -31,5 +34,6 @@ SCENARIOS: dict[str, type[Scenario]] = {
 RACES: dict[str, type[Race]] = {
     **crash_races.RACES,
     **crash_races_waiting.RACES,
+    **crash_races_by_hand.RACES,
     **crash_inbox.RACES,
 }

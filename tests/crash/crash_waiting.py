@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
-from crash_base import ADD, DAY, HOUR, SUM, Scenario, age, at_another_time, die, run_all
-from crash_breaker import Breaker
+from crash_base import ADD, DAY, HOUR, SUM, Scenario, age, at_another_time
 from crash_census import Expected, Facts
-from crash_sweeping import SweepByWorker
 
-from spoolcalc import Outcome, Spool, State, dependants
+from spoolcalc import Outcome, Spool, State
 from spoolcalc.due import Calendar
 from spoolcalc.transitions import unblock
 
 if TYPE_CHECKING:
     from crash_base import Tell
 
-    from spoolcalc import Lease
 
 THREE = Expected("completed", "3")
 
@@ -292,166 +286,6 @@ class WaitOn(LetGo):
             self.act(tell)
 
 
-class TryAgain(LetGo):
-    """A job fails that is to be tried again later."""
-
-    minimum = 8
-    backoff = HOUR
-    went = State.DELAYED
-
-    def prepare(self, root: str) -> Facts:
-        self.bystanders(root)
-        expected = Expected("completed", "35", tries=("failed",))
-        job_id = self.submit(root, expected=expected, retries=1, backoff=self.backoff)
-        self.submit(root, "neg", f"@{job_id}", expected=Expected("completed", "-35"))
-        return Facts(self.jobs, charged=True)
-
-    def act(self, tell: Tell) -> None:
-        went = self.spool.finish(self.claims[0], Outcome.failed("not yet"))
-        assert went is self.went
-        tell(f"{'delayed' if went is State.DELAYED else 'returned'} {self.claims[0].job.id}")
-
-
-class TryAgainAtOnce(TryAgain):
-    backoff = 0.0
-    went = State.PENDING
-
-
-class Crashed(TryAgain):
-    """The process that ran a job died."""
-
-    def prepare(self, root: str) -> Facts:
-        self.bystanders(root)
-        self.submit(root, expected=Expected("completed", "35", tries=("crashed",)))
-        return Facts(self.jobs, charged=True)
-
-    def act(self, tell: Tell) -> None:
-        assert self.spool.crashed(self.claims[0], "killed by SIGSEGV") is State.PENDING
-        tell(f"returned {self.claims[0].job.id}")
-
-
-class ClaimAgain(Scenario):
-    """A job that was tried before is taken once more."""
-
-    minimum = 8
-
-    def prepare(self, root: str) -> Facts:
-        self.bystanders(root)
-        self.submit(root, expected=Expected("completed", "35", tries=("failed",)), retries=1)
-        spool = Spool(root)
-        with at_another_time(-DAY), spool.register() as lease:
-            claim = spool.claim(lease)
-            assert claim is not None
-            assert spool.finish(claim, Outcome.failed("not yet")) is State.DELAYED
-        return Facts(self.jobs, contended=True)
-
-    def arrange(self, root: str) -> None:
-        super().arrange(root)
-        self.register()
-
-    def act(self, tell: Tell) -> None:
-        assert self.mine is not None
-        claim = self.spool.claim(self.mine)
-        assert claim is not None, "there was a job to claim"
-        self.claims.append(claim)
-        tell(f"claimed {claim.job.id}")
-
-
-def noting(name: str, args: tuple[Any, ...]) -> bool:
-    """Pick the rename that notes in a claimed job how an attempt ended."""
-    return name == "rename" and "/tmp/" in args[0] and "/wip/" in args[1]
-
-
-class SweepTriedAgain(SweepByWorker):
-    """A worker died right after it had noted a failure: no attempt of it is lost."""
-
-    minimum = 18
-
-    def prepare(self, root: str) -> Facts:
-        self.bystanders(root)
-        expected = Expected("completed", "35", tries=("failed",))
-        self.submit(root, expected=expected, retries=1, max_crashes=1)
-        die(root, self.end, Breaker("after", when=noting))
-        return Facts(self.jobs)
-
-    def end(self, spool: Spool, lease: Lease) -> None:
-        """Let an attempt fail."""
-        claim = spool.claim(lease)
-        assert claim is not None
-        spool.finish(claim, Outcome.failed("not yet"))
-
-
-class SweepCrashed(SweepTriedAgain):
-    """The same after it had noted that the process that ran the job died."""
-
-    def prepare(self, root: str) -> Facts:
-        self.bystanders(root)
-        self.submit(root, expected=Expected("completed", "35", tries=("crashed",)), max_crashes=2)
-        die(root, self.end, Breaker("after", when=noting))
-        return Facts(self.jobs)
-
-    def end(self, spool: Spool, lease: Lease) -> None:
-        claim = spool.claim(lease)
-        assert claim is not None
-        spool.crashed(claim, "killed by SIGSEGV")
-
-
-class SweepLetGo(SweepByWorker):
-    """A worker died between recording a failure and letting go those who wait for the job."""
-
-    minimum = 35
-
-    def prepare(self, root: str) -> Facts:
-        failing = LetGoFailing()
-        facts = failing.prepare(root)
-        die(root, self.end, Breaker("after", when=noting))
-        return Facts(facts.jobs)
-
-    def end(self, spool: Spool, lease: Lease) -> None:
-        """Let the job fail that the others need."""
-        claim = spool.claim(lease)
-        assert claim is not None
-        spool.finish(claim, LetGoFailing.outcome)
-
-
-class SweepBlocked(SweepByWorker):
-    """Submits were killed half-way and notes were lost: the thorough sweep sees to it."""
-
-    minimum = 80
-
-    def prepare(self, root: str) -> Facts:
-        self.bystanders(root)
-        spool = Spool(root)
-        [fetched] = [job.id for job in spool.list(State.RETRIEVED)]
-        ended = self.submit(root, "add", "1", "2", expected=THREE)
-        later = self.submit(root, "add", "2", "2", expected=Expected("completed", "4"), delay=HOUR)
-        for needed, result in ((ended, "-3"), (later, "-4")):
-            job_id = self.submit(root, "neg", f"@{needed}", expected=Expected("completed", result))
-            shutil.rmtree(f"{root}/waits/{job_id}")
-            os.unlink(f"{root}/waited/{needed}/{job_id}")
-        with spool.register() as lease:
-            list(run_all(spool, lease))
-        there = {job.id for job in spool.list(State.BLOCKED)}
-
-        def submit(spool: Spool, _: Lease) -> None:
-            spool.submit("neg", ["5"], after=[(fetched, "ok")])
-
-        def publishing(name: str, args: tuple[Any, ...]) -> bool:
-            return name == "link" and os.path.exists(os.path.dirname(args[1]))
-
-        die(root, submit, Breaker("before", when=publishing))
-        die(root, submit, Breaker("after", when=publishing))
-        [job_id] = {job.id for job in spool.list(State.BLOCKED)} - there
-        self.jobs[job_id] = Expected("completed", "-5")
-        assert len(os.listdir(f"{root}/waits")) == 4, "two submits were killed"
-        return Facts(self.jobs)
-
-    def hold(self, root: str) -> ExitStack:
-        held = ExitStack()
-        held.enter_context(mock.patch.multiple(dependants, SUBMITTING=-DAY, SAMPLE=0))
-        return held
-
-
 SCENARIOS: dict[str, type[Scenario]] = {
     "submit delayed": SubmitDelayed,
     "submit blocked": SubmitBlocked,
@@ -467,12 +301,4 @@ SCENARIOS: dict[str, type[Scenario]] = {
     "end of a chain": EndOfChain,
     "conclude": Conclude,
     "wait on": WaitOn,
-    "try again": TryAgain,
-    "try again at once": TryAgainAtOnce,
-    "crashed": Crashed,
-    "claim again": ClaimAgain,
-    "sweep tried again": SweepTriedAgain,
-    "sweep crashed": SweepCrashed,
-    "sweep let go": SweepLetGo,
-    "sweep blocked": SweepBlocked,
 }

@@ -60,7 +60,13 @@ def changing(calls: list[str]) -> int:
     return sum(call in CHANGING for call in calls)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+QUICK = [
+    pytest.param(name, marks=pytest.mark.slow if scenario.long else ())
+    for name, scenario in SCENARIOS.items()
+]
+
+
+@pytest.mark.parametrize("scenario", QUICK)
 def test_a_kill_at_any_call_breaks_no_promise(scenario: str, fast_directory: Path) -> None:
     """Whoever is killed at any system call, the next one to come finds all promises kept."""
     run_series("kill", scenario, fast_directory)
@@ -73,7 +79,7 @@ def test_a_kill_after_any_change_breaks_no_promise(scenario: str, fast_directory
     run_series("kill after", scenario, fast_directory, changing)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", QUICK)
 def test_a_refusal_at_any_call_costs_nothing(scenario: str, fast_directory: Path) -> None:
     """A full disk, a broken one or a missing permission is said clearly and costs no attempt."""
     run_series("refuse", scenario, fast_directory)
