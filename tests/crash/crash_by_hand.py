@@ -59,11 +59,15 @@ class Cancel(Scenario):
 
 
 class CancelDelayed(Cancel):
+    long = True
+
     def choose(self, root: str) -> None:
         self.job_id = self.submit(root, expected=PERHAPS, delay=HOUR)
 
 
 class CancelBlocked(Cancel):
+    long = True
+
     def choose(self, root: str) -> None:
         needed = self.submit(root, "add", "1", "2", expected=Expected("completed", "3"))
         self.job_id = self.submit(root, expected=PERHAPS, after=[(needed, "ok")])
@@ -109,6 +113,7 @@ class SweepCancelling(SweepByWorker):
     """Who was cancelling three jobs died before it was noted: they are as they were."""
 
     minimum = 40
+    long = True
 
     def prepare(self, root: str) -> Facts:
         self.bystanders(root)
@@ -127,6 +132,7 @@ class SweepRetried(SweepByWorker):
     """Who had a failed job run again died right after that was noted."""
 
     minimum = 30
+    long = True
 
     def prepare(self, root: str) -> Facts:
         spool = Spool(root, create=True)
@@ -158,6 +164,7 @@ class RetryDependant(Retry):
     """It failed because what it needs had, which is to be tried again itself."""
 
     minimum = 80
+    long = True
 
     def prepare(self, root: str) -> Facts:
         self.bystanders(root)

@@ -62,6 +62,8 @@ class Adopt(Scenario):
 class AdoptDelayed(Adopt):
     """It is not to run before a time, which has come when it is looked for again."""
 
+    long = True
+
     def prepare(self, root: str) -> Facts:
         Spool(root, create=True)
         put(root, "nightly", at=1.0)
@@ -132,11 +134,15 @@ class SweepClaimed(SweepByWorker):
 class SweepFilledIn(SweepClaimed):
     """A worker died right after it had filled a file in."""
 
+    long = True
+
     call = ("/tmp/", "/wip/")
 
 
 class AdoptFilledIn(Adopt):
     """What a worker had filled in was put back."""
+
+    long = True
 
     def prepare(self, root: str) -> Facts:
         facts = SweepFilledIn().prepare(root)

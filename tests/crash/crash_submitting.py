@@ -38,6 +38,7 @@ class SubmitBesideAnother(SubmitOne):
 
 class SubmitThree(Scenario):
     minimum = 24
+    long = True
 
     def prepare(self, root: str) -> Facts:
         self.bystanders(root)

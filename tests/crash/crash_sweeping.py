@@ -96,6 +96,7 @@ class SweepReturned(SweepByWorker):
     """A worker handed back all it held, and died before it was put back."""
 
     minimum = 28
+    long = True
 
     def prepare(self, root: str) -> Facts:
         self.bystanders(root)
@@ -109,6 +110,7 @@ class SweepHand(SweepByWorker):
     """Who had taken jobs only to do something to them died, which is held against none of them."""
 
     minimum = 28
+    long = True
 
     def prepare(self, root: str) -> Facts:
         self.bystanders(root)
@@ -144,6 +146,8 @@ class SweepHalfSwept(SweepByWorker):
 
 class SweepHalfCharged(SweepHalfSwept):
     """A sweeper died between noting a loss and putting the job back."""
+
+    long = True
 
     def breaker(self, root: str) -> Breaker:
         def noting(name: str, args: tuple[Any, ...]) -> bool:

@@ -139,6 +139,8 @@ class SweepTriedAgain(SweepByWorker):
 class SweepCrashed(SweepTriedAgain):
     """The same after it had noted that the process that ran the job died."""
 
+    long = True
+
     def prepare(self, root: str) -> Facts:
         self.bystanders(root)
         self.submit(root, expected=Expected("completed", "35", tries=("crashed",)), max_crashes=2)
@@ -173,6 +175,7 @@ class SweepBlocked(SweepByWorker):
     """Submits were killed half-way and notes were lost: the thorough sweep sees to it."""
 
     minimum = 80
+    long = True
 
     def prepare(self, root: str) -> Facts:
         self.bystanders(root)

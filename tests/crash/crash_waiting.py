@@ -81,6 +81,7 @@ class SubmitAfterFailed(SubmitWaiting):
     """What it needs has failed, and something else it needs has not ended."""
 
     minimum = 30
+    long = True
 
     def choose(self, root: str) -> Expected:
         [failed] = Spool(root).list(State.FAILED)
@@ -101,6 +102,7 @@ class SubmitWithKeyBlocked(SubmitBlocked):
     """A key, a need and a time, all at once."""
 
     minimum = 40
+    long = True
 
     def choose(self, root: str) -> Expected:
         expected = super().choose(root)
@@ -198,6 +200,7 @@ class LetGoTogether(LetGo):
     """Three end in one batch, and one waits for two of them, another for the third."""
 
     minimum = 45
+    long = True
 
     def prepare(self, root: str) -> Facts:
         self.bystanders(root)
