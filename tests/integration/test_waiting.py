@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -19,11 +20,14 @@ from spoolcalc import (
     Outcome,
     Spool,
     State,
+    StorageFailure,
     UsageError,
     Worker,
     dependants,
+    reading,
     waits,
 )
+from spoolcalc.due import Calendar
 from spoolcalc.ids import new_id
 from spoolcalc.sweep import sweep
 
@@ -301,6 +305,25 @@ def test_many_delayed_jobs_are_promoted_in_time(spool: Spool) -> None:
     drain(spool)
     assert {spool.find(i).state for i in soon} == {State.COMPLETED}
     assert {spool.find(i).state for i in later} == {State.DELAYED}
+
+
+def test_a_refused_look_is_made_again(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be listed once is not taken for empty until something changes."""
+    job_id = spool.submit("add", ["1", "2"], delay=3600.0)
+    os.utime(spool.layout.delayed, (1, 1))
+    calendar = Calendar(spool.layout)
+
+    def refuse(path: str) -> None:
+        raise StorageFailure("list", path, OSError(errno.EIO, os.strerror(errno.EIO)))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reading, "entries", refuse)
+        with pytest.raises(StorageFailure):
+            calendar.promote()
+    later = time.time() + 7200
+    monkeypatch.setattr(time, "time", lambda: later)
+    calendar.promote()
+    assert spool.find(job_id).state is State.PENDING
 
 
 def test_a_file_with_a_wrong_time_waits_for_the_right_one(spool: Spool) -> None:
