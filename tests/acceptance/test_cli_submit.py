@@ -384,6 +384,7 @@ def test_progress_is_shown_on_a_terminal_only(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_memory_is_bounded_for_any_number_of_lines(
     run: Callable[..., Ran], spool: Spool, tmp_path: Path
 ) -> None:
@@ -399,7 +400,7 @@ def test_memory_is_bounded_for_any_number_of_lines(
                 str(file),
                 command=(sys.executable, "-c", MEASURED),
                 stdout=ids,
-                timeout=110,
+                timeout=300,
             )
         assert ended.returncode == 0
         assert (tmp_path / "ids").read_bytes().count(b"\n") == lines

@@ -195,6 +195,7 @@ def test_a_slow_job_is_not_taken_for_a_dead_worker(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_nothing_is_lost_in_a_storm_of_kills(
     spool: Spool, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
@@ -228,7 +229,7 @@ def test_nothing_is_lost_in_a_storm_of_kills(
     for worker in workers:
         worker.kill()
         worker.wait()
-    assert start("--once", "-q").wait(110) == 0
+    assert start("--once", "-q").wait(200) == 0
     seen: dict[str, State] = {}
     for state in State:
         for job in spool.list(state):

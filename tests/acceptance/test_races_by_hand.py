@@ -25,6 +25,24 @@ MANY = 50
 RACES = 1000
 
 
+class Aim:
+    """How long to wait before a cancellation, so that it wins about as often as it loses.
+
+    A win makes the next wait longer and a loss shorter, however quick or slow the machine is.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def wait(self) -> None:
+        """Let that time pass."""
+        spin(self.seconds)
+
+    def learn(self, *, won: bool) -> None:
+        """Take the outcome of a race into account."""
+        self.seconds = min(max(self.seconds * (1.2 if won else 1 / 1.2), 1e-5), 2)
+
+
 def spin(seconds: float) -> None:
     """Let so little time pass that no sleep is as short."""
     until = time.perf_counter() + seconds
@@ -55,16 +73,19 @@ def test_cancelling_races_with_workers(
         start("work", "-q")
     until(lambda: len(spool.overview().workers) == 2)
     chance = random.Random(4711)  # the same each time
+    aims = {"exec": Aim(0.1), "add": Aim(0.004)}
     won = {OK: 0, FAILED: 0}
     for number in range(RACES):
         if number % 20 == 0:
+            aim = aims["exec"]
             job_id = spool.submit("exec", ["sh", "-c", f"sleep {chance.uniform(0, 0.1):.3f}"])
-            spin(chance.uniform(0, 0.15))
         else:
             # workers do what comes before it meanwhile
+            aim = aims["add"]
             *_, job_id = spool.submit_many(("add", ["1", str(n)]) for n in range(15))
-            spin(chance.uniform(0, 0.008))
+        aim.wait()
         code = cancel(spool.path, [job_id])
+        aim.learn(won=code == OK)
         job = spool.find(job_id)
         assert job.outcome is not None, "cancel returns when it is decided"
         won[code] += 1

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-#: Forks for ever: each process makes another one and ends.
+#: Forks again and again: each process makes another one and ends.  It stops by itself, lest it
+#: outlive a test that was killed.
 FORKER = """
 import os, time
-while True:
+end = time.monotonic() + 60
+while time.monotonic() < end:
     if os.fork():
         os._exit(0)
     os.setsid()
