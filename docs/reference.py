@@ -7,11 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from spoolcalc.cli import COMMANDS
+
 PAGE = Path(__file__).with_name("cli.md")
-COMMANDS = (
-    *("", "submit", "status", "wait", "fetch", "logs", "cancel", "retry", "work", "pause"),
-    *("resume", "operations", "clean", "init", "unit"),
-)
 
 HEAD = """\
 # The command line
@@ -94,7 +92,7 @@ by name, with the whole docstring as `doc`, and the `operands` that a function d
 def page() -> str:
     """Return the page as the command's help now says it."""
     parts = [HEAD]
-    for command in COMMANDS:
+    for command in ("", *COMMANDS):
         said = subprocess.run(
             [sys.executable, "-c", "from spoolcalc.entry import main; main()"]
             + ([command] if command else [])

@@ -3,8 +3,8 @@
 A command here is its options and one call; what it does is in ``commands`` and ``worker``.
 Errors leave through ``boundary.guard``, as on the quick way in.
 
-``app`` is what all commands share, ``options`` the types of their options; each other module is a
-command or a few that belong together.
+``app`` is what all commands share, ``options`` the types of their options, ``lazy`` builds a
+command when it is wanted; each other module is a command or a few that belong together.
 """
 
 from __future__ import annotations
@@ -12,42 +12,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spoolcalc.boundary import guard
-from spoolcalc.cli.app import app
-from spoolcalc.cli.catalogue import operations
-from spoolcalc.cli.changing import cancel, pause, resume, retry
-from spoolcalc.cli.reading import fetch, logs, status, wait
-from spoolcalc.cli.submitting import SubmitCommand, submit
-from spoolcalc.cli.unit import unit
-from spoolcalc.cli.upkeep import clean, init
-from spoolcalc.cli.working import work
+from spoolcalc.cli.app import program
+from spoolcalc.cli.lazy import Row
 from spoolcalc.errors import OK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# No -h here: `submit add -1h 2` must say that -1h is no number, not show help and exit with 0.
-app.command(
-    cls=SubmitCommand,
-    context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
-)(submit)
-for _command in (
-    status,
-    wait,
-    fetch,
-    logs,
-    cancel,
-    retry,
-    work,
-    pause,
-    resume,
-    operations,
-    clean,
-    init,
-    unit,
-):
-    app.command()(_command)
+#: In the order of ``spool --help``, which has these words; a command's own help says more.
+COMMANDS = {
+    "submit": Row("submitting", "Submit a job and print its id.", "SubmitCommand"),
+    "status": Row("reading", "Tell how the queue is, or all about some jobs."),
+    "wait": Row("reading", "Wait until jobs have ended."),
+    "fetch": Row("reading", "Print results, and mark the jobs retrieved."),
+    "logs": Row("reading", "Print what a command has written so far."),
+    "cancel": Row("changing", "Cancel jobs, also running ones."),
+    "retry": Row("changing", "Have failed jobs run again."),
+    "work": Row("working", "Run jobs."),
+    "pause": Row("changing", "Have the workers take no more jobs."),
+    "resume": Row("changing", "Have the workers take jobs again."),
+    "operations": Row("catalogue", "List the operations that are known here."),
+    "clean": Row("upkeep", "Remove what was retrieved, and old leftovers."),
+    "init": Row("upkeep", "Make a spool, private or for a group."),
+    "unit": Row("unit", "Print or install the units for systemd."),
+}
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit code."""
+    app = program(COMMANDS)
     return guard(lambda: app(list(arguments), prog_name="spool") or OK)

@@ -8,22 +8,13 @@ import typer
 
 from spoolcalc import __version__, access, output
 from spoolcalc.boundary import guard
+from spoolcalc.cli.lazy import PLAIN, group
 from spoolcalc.cli.options import SpoolOption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-app = typer.Typer(
-    name="spool",
-    help="A job queue that needs no server, no broker and no database, only a directory.",
-    epilog="Exit codes: 0 ok, 1 the job failed, 2 usage, 3 no such job, 4 not finished, "
-    "5 cancelled, 7 the spool cannot be used, 70 a bug of ours, 130 interrupted. "
-    "Treat an unknown code as a failure.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+    from spoolcalc.cli.lazy import Row
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -32,7 +23,6 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
         raise typer.Exit
 
 
-@app.callback()
 def _main(
     context: typer.Context,
     spool: SpoolOption = None,
@@ -42,6 +32,23 @@ def _main(
     ] = False,
 ) -> None:
     context.obj = spool
+
+
+def program(commands: Mapping[str, Row]) -> typer.Typer:
+    """Return the program ``spool`` with these commands."""
+    app = typer.Typer(
+        name="spool",
+        cls=group(commands),
+        help="A job queue that needs no server, no broker and no database, only a directory.",
+        epilog="Exit codes: 0 ok, 1 the job failed, 2 usage, 3 no such job, 4 not finished, "
+        "5 cancelled, 7 the spool cannot be used, 70 a bug of ours, 130 interrupted. "
+        "Treat an unknown code as a failure.",
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **PLAIN,
+    )
+    app.callback()(_main)
+    return app
 
 
 def finish(context: typer.Context, spool: str | None, action: Callable[[str], int]) -> NoReturn:

@@ -25,7 +25,15 @@ _NEEDS = ("ok", "any")
 
 
 class SubmitCommand(TyperCommand):
-    """The parser of ``submit``: what follows ``exec`` belongs to the command that is to be run."""
+    """The parser of ``submit``: what follows ``exec`` belongs to the command that is to be run.
+
+    It knows no ``-h``: ``submit add -1h 2`` must say that ``-1h`` is no number, not show the help
+    and exit with 0.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        own = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+        super().__init__(**{**settings, "context_settings": own})
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the options, which all stand before ``exec``, if that is the operation."""
