@@ -201,9 +201,10 @@ class Worker:
             self._register_again()
         if self._stopping or self._term.is_spent(self._begun) or not self._slots.free:
             self._record()
-            rest = min(self._slots.patience(), self._lease.heartbeat)
-            self._pulse.beat(rest)
-            self._bell.rest(rest)
+            if self._slots:  # else it is over
+                rest = min(self._slots.patience(), self._lease.heartbeat)
+                self._pulse.beat(rest)
+                self._bell.rest(rest)
             return True
         claimed = self._spool.claim(self._lease, self._engine.knows)
         if claimed is not None:

@@ -445,10 +445,11 @@ def test_jobs_run_side_by_side_and_arithmetic_beside_them(
 def test_max_jobs_counts_those_that_are_running(
     run: Run, spool: Spool, plugin: dict[str, str]
 ) -> None:
-    """No more are begun than asked for."""
+    """No more are begun than asked for; it does not sleep till its next heartbeat after that."""
     for _ in range(5):
         submit(spool, "spin", "1000")
-    assert run("work", "--max-jobs", "3", "-j", "2", env=plugin).returncode == 0
+    asked = ("--max-jobs", "3", "-j", "2", "--lease", "1h")
+    assert run("work", *asked, env=plugin).returncode == 0
     counts = spool.counts()
     assert (counts[State.COMPLETED], counts[State.PENDING]) == (3, 2)
 
@@ -456,12 +457,12 @@ def test_max_jobs_counts_those_that_are_running(
 def test_the_first_signal_lets_all_that_run_end(
     start: Start, spool: Spool, plugin: dict[str, str], tmp_path: Path, until: Until
 ) -> None:
-    """And nothing more is begun."""
+    """And nothing more is begun, nor slept till the next heartbeat."""
     places = [tmp_path / name for name in "abc"]
     for place in places:
         place.mkdir()
     ids = [submit(spool, "hold", str(place)) for place in places]
-    worker = start("work", "-j", "2", env=plugin)
+    worker = start("work", "-j", "2", "--lease", "1h", env=plugin)
     until(lambda: all(list(place.iterdir()) for place in places[:2]))
     worker.signal(signal.SIGTERM)
     for place in places:
