@@ -33,7 +33,8 @@ One table for every command:
 | 3 | no such job |
 | 4 | not finished, yet or within the time |
 | 5 | the job was cancelled |
-| 7 | the spool cannot be used (missing, permission, disk full, newer format), or stdout cannot |
+| 7 | the spool cannot be used (missing, permission, disk full, newer format, wrong `spool.toml`, \
+beyond a ceiling), or stdout cannot |
 | 70 | a bug of ours; the message says how to report it |
 | 130 | interrupted |
 
@@ -82,6 +83,12 @@ on (128 + N if signal N ended it).
 `spool operations` in a pipe has these, in this order: name, usage, help, package, version, error.
 The package of a built-in operation is `-`; an error tells why one does not load. `--json` has them
 by name, with the whole docstring as `doc`, and the `operands` that a function declares.
+
+## The settings
+
+`spool config` in a pipe has a line for each setting: its name, its value, and where that comes
+from: `built in`, the name of a variable, or the file and the line. `--json` has the value in
+seconds or bytes too, `null` for no limit. [operations.md](operations.md#settings) tells of each.
 
 ## Shell completion
 

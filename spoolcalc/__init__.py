@@ -35,6 +35,12 @@ if TYPE_CHECKING:
         BadOperands as BadOperands,
     )
     from spoolcalc.errors import (
+        BadSettings as BadSettings,
+    )
+    from spoolcalc.errors import (
+        CeilingReached as CeilingReached,
+    )
+    from spoolcalc.errors import (
         CorruptDocument as CorruptDocument,
     )
     from spoolcalc.errors import (
@@ -94,6 +100,9 @@ if TYPE_CHECKING:
     from spoolcalc.lease import (
         Lease as Lease,
     )
+    from spoolcalc.settings import (
+        Settings as Settings,
+    )
     from spoolcalc.spool import (
         Spool as Spool,
     )
@@ -115,6 +124,8 @@ _HOME = {
     "errors": (
         "BadJobId",
         "BadOperands",
+        "BadSettings",
+        "CeilingReached",
         "CorruptDocument",
         "JobCancelled",
         "JobFailed",
@@ -133,6 +144,7 @@ _HOME = {
     ),
     "job": ("Attempt", "Job", "Outcome", "State"),
     "lease": ("Lease",),
+    "settings": ("Settings",),
     "spool": ("Spool",),
     "sweep": ("Swept",),
     "transitions": ("Claim",),

@@ -7,6 +7,7 @@ removed of a job that was to be removed anyway.
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import time
@@ -43,17 +44,17 @@ class Cleaned:
 
 def clean(
     layout: Layout,
-    *,
     grace: float = 0.0,
     completed_older_than: float | None = None,
     failed_older_than: float | None = None,
+    *,
     dry_run: bool = False,
 ) -> Cleaned:
     """Remove retrieved jobs, old leftovers of ``tmp/``, and what the user's own retention names.
 
     ``grace`` is how long ago (seconds) a job must have been retrieved; the others, how long ago it
-    must have finished.  Without them nothing that was not retrieved is removed.  ``dry_run`` only
-    counts.  Ages are told by the file system's clock.
+    must have finished; infinity is never.  Without them nothing that was not retrieved is removed.
+    ``dry_run`` only counts.  Ages are told by the file system's clock.
     """
     cleaned = Cleaned()
     now = _file_system_now(layout)
@@ -63,7 +64,7 @@ def clean(
         State.FAILED: failed_older_than,
     }
     for state, age in ages.items():
-        if age is not None:
+        if age is not None and age < math.inf:
             removed = sum(
                 _clean_bucket(
                     layout,

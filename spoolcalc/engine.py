@@ -1,6 +1,6 @@
 """Where and how a claimed job is run: in place, in an executor, or as a command.
 
-    in place    the built-in arithmetic without a time limit of its own
+    in place    the built-in arithmetic, but for what may take long and has a time limit
     executor    operations of packages, and whatever has a time limit: children that can be killed,
                 or what ``--executor`` names (a time limit still takes a child)
     command     ``exec``
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 #: Executors by name; anything else is ``module:callable``, which is called for one.
 PROCESS, THREAD = "process", "thread"
+
+
+#: A time limit (seconds) that what is light cannot come near.
+LONG = 1.0
 
 
 class Engine:
@@ -88,9 +92,10 @@ class Engine:
         operation = claim.document["operation"]
         if not operations.is_built_in(operation) or operation == operations.COMMAND:
             return False
-        if claim.document.get("timeout") is not None:
-            return False
-        return self._timeout is None or is_light(operation, operands)
+        own = claim.document.get("timeout")
+        if own is None and self._timeout is None:
+            return True
+        return (own is None or own >= LONG) and is_light(operation, operands)
 
     def start(self, claim: Claim, operands: Sequence[str], heard: Heard) -> Run:
         """Start a job that is not run in place.

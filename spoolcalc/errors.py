@@ -15,6 +15,8 @@
         ├── NoSpool
         ├── NotYours
         ├── NewerFormat
+        ├── BadSettings                   spool.toml
+        ├── CeilingReached                a submit that the spool's settings do not allow
         ├── CorruptDocument
         └── StorageFailure                the operating system said no: full, forbidden, broken
 
@@ -119,6 +121,23 @@ class NotYours(SpoolUnusable):
 
 class NewerFormat(SpoolUnusable):
     """Written by a newer version, whose rules this one does not know."""
+
+
+class BadSettings(SpoolUnusable):
+    """The spool's ``spool.toml`` is not as it should be.  ``line`` is the line, if it is one's."""
+
+    def __init__(self, path: str, line: int | None, reason: str, hint: str = "") -> None:
+        place = path if line is None else f"{path}, line {line}"
+        super().__init__(f"{place}: {reason}", hint)
+        self.line = line
+
+
+class CeilingReached(SpoolUnusable):
+    """The job was not submitted: ``ceiling`` names the setting that it would exceed."""
+
+    def __init__(self, ceiling: str, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.ceiling = ceiling
 
 
 class CorruptDocument(SpoolUnusable):

@@ -19,22 +19,25 @@ A worker's two threads share an :class:`Inbox`.  What the operating system refus
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import time
 
-from spoolcalc import dependants, files, keys, lookup, reading
+from spoolcalc import ceilings, dependants, files, keys, lookup, reading
 from spoolcalc.document import MAX_DOCUMENT, Malformed, decode, encode
 from spoolcalc.endings import record
 from spoolcalc.errors import NewerFormat, NoSuchJob, SpoolError, StorageFailure, UsageError, shown
 from spoolcalc.layout import CLAIMED, name_of
 from spoolcalc.names import key_of
 from spoolcalc.operations import COMMAND
+from spoolcalc.settings import Settings
 from spoolcalc.submission import prepare
 from spoolcalc.transitions import enter, quarantine, return_to_inbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from spoolcalc.job import Document
@@ -98,12 +101,13 @@ class _Gone(Exception):
 
 
 class Inbox:
-    """The files that wait to be adopted."""
+    """The files that wait to be adopted.  ``settings`` are those of a submit."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, settings: Settings | None = None) -> None:
         self._seen = 0  # how many files this process has seen to
         self._told = 0
         self._layout = layout
+        self._settings = settings or Settings()
         self._lock = threading.Lock()
         self._rests_until = 0.0
         self._names: list[str] = []  # of the last listing, the next one last
@@ -114,7 +118,8 @@ class Inbox:
         """Adopt what lies in ``inbox/``, in the order of the names, for about ``SLICE`` seconds.
 
         When there is nothing it costs one listing.  Who was ``woken`` and does not come at his time
-        is sent away for a moment after a refusal.
+        is sent away for a moment after a refusal.  Raises CeilingReached if there is something, and
+        no room for it: then it stays where it is.
         """
         adopted = Adopted()
         with self._lock:
@@ -132,7 +137,14 @@ class Inbox:
         until = time.monotonic() + SLICE
         if not self._names:
             self._list()
-        while self._names:
+        left = math.inf
+        if self._names and self._settings.has_ceilings:
+            left, reached = ceilings.space(self._layout, self._settings)
+            if left <= 0 and reached is not None:
+                self._names.clear()
+                raise reached
+        while self._names and left > 0:
+            left -= 1
             if self._adopt(lease, self._names.pop(), adopted):
                 self._seen += 1
             elif lease.fenced():
@@ -230,7 +242,9 @@ class Inbox:
             raise _Unfit(str(error)) from error
         if read is None:
             return None
-        document = self._filled_in(read[0], key) or _asked_for(read[0], key)
+        defaults = self._settings.at_submit
+        document = self._filled_in(read[0], key) or _asked_for(read[0], key, defaults)
+        ceilings.check_size(self._settings, document)
         if len(read[0]) > MAX_DOCUMENT // 4 and len(encode(document)) > MAX_DOCUMENT:
             raise _Unfit(f"written as a job, it has more than {MAX_DOCUMENT} bytes")
         return document
@@ -255,7 +269,7 @@ def _publish(layout: Layout, path: str, document: Document) -> None:
         raise _Gone
 
 
-def _asked_for(data: bytes, key: str) -> Document:
+def _asked_for(data: bytes, key: str, defaults: Mapping[str, Any]) -> Document:
     """Check what a file asks for, and return the document of the job."""
     try:
         asked = json.loads(data.decode("utf-8"), object_pairs_hook=_without_doubles)
@@ -273,7 +287,7 @@ def _asked_for(data: bytes, key: str) -> Document:
         raise _Unfit(f"the field {error} is missing") from error
     if operation == COMMAND and "cwd" not in options:
         raise _Unfit("the field 'cwd' is missing: the directory that the command runs in")
-    return prepare(operation, operands, key=key, **options)
+    return prepare(operation, operands, key=key, defaults=defaults, **options)
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

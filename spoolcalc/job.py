@@ -29,6 +29,10 @@ MAX_CRASHES = 3
 #: ``--priority``: 0 is taken first, 9 last.
 PRIORITIES = range(10)
 DEFAULT_PRIORITY = 5
+#: ``--lease``: how long (seconds) a worker may be silent before it is given up.
+DEFAULT_LEASE = 60.0
+#: The shortest lease that can be kept on a busy machine, in seconds.
+SHORTEST_LEASE = 0.5
 #: ``--backoff``: seconds before the first retry; each further one waits twice as long,
 DEFAULT_BACKOFF = 10.0
 #: but none longer than this (seconds), and give or take this part of it.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 
-from spoolcalc.errors import SpoolError
+from spoolcalc.errors import CeilingReached, SpoolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,9 +74,10 @@ class Keeper(threading.Thread):
                 self._report.swept(self._spool.sweep(self.lease, thorough=thorough))
                 adopted = self._inbox.adopt(self.lease)
             except SpoolError as error:
-                if error.message != trouble:  # say it once, not twice a second
+                told = error.ceiling if isinstance(error, CeilingReached) else error.message
+                if told != trouble:  # say it once, not twice a second
                     self._report.trouble(error)
-                trouble, more = error.message, False
+                trouble, more = told, False
             else:
                 trouble, more = "", adopted.more
                 self._report.adopted(adopted)

@@ -3,7 +3,7 @@
     SPOOL/format.json  tmp/  blocked/<bucket>/<id>.json  delayed/<due bucket>/<id>.json
           pending/<priority>-<bucket>/<id>.json  wip/<worker>/<id>.json
           completed/<bucket>/  failed/<bucket>/  retrieved/<bucket>/<id>.json
-          corrupt/  workers/<worker>.lock  bell  done  paused  keys/<hash>.json
+          corrupt/  workers/<worker>.lock  bell  done  paused  spool.toml  keys/<hash>.json
           waits/<id>/  waited/<id>/  output/<bucket>/  inbox/<name>.json  locks/
 
 ``docs/format.md`` is the contract.  Three names carry a fact:
@@ -51,7 +51,7 @@ DIRECTORIES = (
     "output",
 )
 #: Everything that a spool's top directory holds.
-NAMES = frozenset({*DIRECTORIES, "format.json", "bell", "done", "paused"})
+NAMES = frozenset({*DIRECTORIES, "format.json", "bell", "done", "paused", "spool.toml"})
 
 #: A host's name, made safe, a process id and eight random digits.
 _WORKER = re.compile(rf"[A-Za-z0-9-]{{1,60}}\.[0-9]{{1,10}}\.[0-9a-f]{{8}}(?:{HAND})?")
@@ -82,6 +82,7 @@ class Layout:
         "paused",
         "pending",
         "root",
+        "settings",
         "tmp",
         "waited",
         "waits",
@@ -106,6 +107,7 @@ class Layout:
         self.inbox = f"{root}/inbox"
         self.output = f"{root}/output"
         self.paused = f"{root}/paused"
+        self.settings = f"{root}/spool.toml"
         self.bell = f"{root}/bell"
         self.done = f"{root}/done"
         self.file_mode = 0o660 if shared else 0o600

@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from spoolcalc import files, host, reading
 from spoolcalc.errors import NoSpool, StorageFailure
-from spoolcalc.job import timestamp
+from spoolcalc.job import DEFAULT_LEASE, timestamp
 from spoolcalc.layout import HAND, RETURNED
 from spoolcalc.locks import try_lock
 
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from spoolcalc.layout import Layout
     from spoolcalc.locks import Lock
 
-#: How long (seconds) a worker may be silent before it is given up.
-DEFAULT_LEASE = 60.0
-#: The shortest lease that can be kept on a busy machine, in seconds.
-SHORTEST_LEASE = 0.5
 #: A lease is renewed this many times within its time.
 RENEWALS = 6
 

@@ -18,8 +18,9 @@ import os
 import time
 
 from spoolcalc import files, host, reading
+from spoolcalc.job import DEFAULT_LEASE
 from spoolcalc.layout import is_worker
-from spoolcalc.lease import DEFAULT_LEASE, RENEWALS
+from spoolcalc.lease import RENEWALS
 from spoolcalc.locks import try_lock
 
 TYPE_CHECKING = False

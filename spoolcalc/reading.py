@@ -113,6 +113,28 @@ def entries(path: str) -> list[os.DirEntry[str]] | None:
         return None
 
 
+@plainly("list")
+def count(path: str, most: float) -> int:
+    """Return how many names a directory holds; once there are ``most``, no more are counted."""
+    number = 0
+    try:
+        with os.scandir(path) as scan:
+            for _ in scan:
+                number += 1
+                if number >= most:
+                    break
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    return number
+
+
+@plainly("look at the free space of")
+def free(path: str) -> int:
+    """Return how many bytes of a path's file system are free for who is not root."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
 @plainly("look at")
 def status(path: str) -> os.stat_result | None:
     """Return the status of what lies at ``path``, of a link itself; None if nothing does."""

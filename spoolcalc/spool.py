@@ -23,12 +23,12 @@ from contextlib import contextmanager
 from spoolcalc import access, lookup, submission, transitions
 from spoolcalc.errors import NewerFormat, NoSuchJob, NotFinished, UsageError
 from spoolcalc.ids import is_id
-from spoolcalc.job import State
+from spoolcalc.job import DEFAULT_LEASE, State
 from spoolcalc.submission import prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Unpack
 
     from spoolcalc.cleaning import Cleaned
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from spoolcalc.options import Options
     from spoolcalc.overview import Overview
     from spoolcalc.pending import Cursor
+    from spoolcalc.settings import Settings
     from spoolcalc.sweep import Swept
     from spoolcalc.transitions import Claim
 
@@ -45,14 +46,35 @@ if TYPE_CHECKING:
 class Spool:
     """A spool directory.
 
-    ``path`` is where it is, ``create`` whether to make it (0700) if there is none.  Raises
-    :class:`~spoolcalc.errors.NoSpool`, :class:`~spoolcalc.errors.NotYours` or
+    ``path`` is where it is, ``create`` whether to make it (0700) if there is none.  ``settings``
+    are by name what this one sets for itself, above the environment and the spool's ``spool.toml``.
+    Raises :class:`~spoolcalc.errors.NoSpool`, :class:`~spoolcalc.errors.NotYours` or
     :class:`~spoolcalc.errors.NewerFormat`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        create: bool = False,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
         self.layout = access.open_spool(os.fspath(path), create=create)
+        self._given = settings
+        self._settings: Settings | None = None
         self._cursor: Cursor | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """What is set, as it was found when first needed, by a submit, a worker or a cleaning.
+
+        Raises :class:`~spoolcalc.errors.BadSettings`, or :class:`~spoolcalc.errors.UsageError`.
+        """
+        if self._settings is None:
+            from spoolcalc.settings import load
+
+            self._settings = load(self.layout, self._given)
+        return self._settings
 
     @property
     def path(self) -> str:
@@ -73,9 +95,12 @@ class Spool:
         :class:`spoolcalc.options.Options`.  An operand ``@ID`` stands for that job's result.  With
         a ``key`` that has a job already, that job's id is returned, and nothing is submitted.
         Raises :class:`~spoolcalc.errors.UsageError` or one of its kinds before anything is written,
+        as are :class:`~spoolcalc.errors.CeilingReached` and :class:`~spoolcalc.errors.BadSettings`,
         and :class:`~spoolcalc.errors.NoSuchJob` for a job to wait for that is not there.
         """
-        return self.publish([prepare(operation, operands, delay=delay, **options)])[0]
+        defaults = self.settings.at_submit
+        document = prepare(operation, operands, delay=delay, defaults=defaults, **options)
+        return self.publish([document])[0]
 
     def submit_many(
         self,
@@ -87,11 +112,11 @@ class Spool:
         Memory stays bounded however many there are.  A bad one raises as :meth:`submit` does, after
         those before it were submitted and yielded.
         """
-        return submission.submit_many(self.layout, jobs, options)
+        return submission.submit_many(self.layout, self.settings, jobs, options)
 
     def publish(self, documents: Sequence[Document]) -> Sequence[str]:
         """Make jobs that :func:`prepare` made durable together, and return their ids."""
-        return submission.publish(self.layout, documents)
+        return submission.submit(self.layout, self.settings, documents)
 
     def resolve(self, job_id: str) -> str:
         """Return a job's id, given that or the name of the file in ``inbox/`` that it was made of.
@@ -159,7 +184,7 @@ class Spool:
         The lease must be renewed (:meth:`~spoolcalc.Lease.renew`) more often than it runs out.
         What is still claimed at the end of the block is handed back, uncharged.
         """
-        from spoolcalc.lease import DEFAULT_LEASE, Lease
+        from spoolcalc.lease import Lease
 
         taken = Lease.take(self.layout, DEFAULT_LEASE if seconds is None else seconds)
         try:
@@ -337,7 +362,7 @@ class Spool:
     def clean(
         self,
         *,
-        grace: float = 0.0,
+        grace: float | None = None,
         completed_older_than: float | None = None,
         failed_older_than: float | None = None,
         dry_run: bool = False,
@@ -345,14 +370,12 @@ class Spool:
         """Remove retrieved jobs older than ``grace`` seconds, and old leftovers in ``tmp/``.
 
         Completed and failed ones are removed only where their age (seconds since they finished) is
-        given.
+        given, here or by the settings.
         """
         from spoolcalc.cleaning import clean
 
-        return clean(
-            self.layout,
-            grace=grace,
-            completed_older_than=completed_older_than,
-            failed_older_than=failed_older_than,
-            dry_run=dry_run,
-        )
+        kept, settings = [grace, completed_older_than, failed_older_than], self.settings
+        for number, set_for in enumerate(("keep_retrieved", "keep_completed", "keep_failed")):
+            if kept[number] is None:
+                kept[number] = getattr(settings, set_for)
+        return clean(self.layout, kept[0] or 0.0, kept[1], kept[2], dry_run=dry_run)

@@ -16,12 +16,14 @@ from spoolcalc.job import DEFAULT_PRIORITY, MAX_CRASHES, PRIORITIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import Unpack
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any, Unpack
 
+    from spoolcalc.errors import CeilingReached
     from spoolcalc.job import Document
     from spoolcalc.layout import Layout
     from spoolcalc.options import Options
+    from spoolcalc.settings import Settings
 
 #: How many jobs are made durable together.
 GROUP = 256
@@ -32,14 +34,19 @@ def prepare(
     operands: Sequence[str],
     *,
     delay: float | None = None,
+    defaults: Mapping[str, Any] | None = None,
     **options: Unpack[Options],
 ) -> Document:
     """Check a job and return its document, with a new id; nothing is written.
 
-    Raises :class:`~spoolcalc.errors.UsageError` or one of its kinds.
+    ``defaults`` are the options that it has where it is not given others.  Raises
+    :class:`~spoolcalc.errors.UsageError` or one of its kinds.
     """
     from spoolcalc import operations
 
+    if defaults:
+        given = {name: value for name, value in options.items() if value is not None}
+        options = {**defaults, **given}  # type: ignore[typeddict-item] # names of Options, checked
     priority = options.pop("priority", DEFAULT_PRIORITY)
     max_crashes = options.pop("max_crashes", MAX_CRASHES)
     if priority not in PRIORITIES:
@@ -59,27 +66,73 @@ def prepare(
     )
 
 
+def submit(layout: Layout, settings: Settings, documents: Sequence[Document]) -> Sequence[str]:
+    """Make jobs durable together, and return their ids; all of them, or none.
+
+    Raises :class:`~spoolcalc.errors.CeilingReached` before anything is written, and as
+    :func:`publish` does.
+    """
+    _, reached = _room(layout, settings, documents)
+    if reached is not None:
+        raise reached
+    return publish(layout, documents)
+
+
+def submit_some(
+    layout: Layout, settings: Settings, documents: Sequence[Document]
+) -> tuple[Sequence[str], CeilingReached | None]:
+    """Make as many jobs durable as there is room for, and return their ids, in order.
+
+    If that is not all of them, with the ceiling that is in the way of the next.
+    """
+    fit, reached = _room(layout, settings, documents)
+    return publish(layout, documents[:fit]), reached
+
+
+def _room(
+    layout: Layout, settings: Settings, documents: Sequence[Document]
+) -> tuple[int, CeilingReached | None]:
+    """Return how many there is room for; where no ceiling is set that costs nothing."""
+    if not documents or not settings.has_ceilings:
+        return len(documents), None
+    from spoolcalc import ceilings
+
+    return ceilings.room(layout, settings, documents)
+
+
 def submit_many(
-    layout: Layout, jobs: Iterable[tuple[str, Sequence[str]]], options: Options
+    layout: Layout,
+    settings: Settings,
+    jobs: Iterable[tuple[str, Sequence[str]]],
+    options: Options,
 ) -> Iterator[str]:
     """Submit jobs in groups, and yield each id once its job is durable, in order.
 
-    A bad one raises as :func:`prepare` does, after those before it were submitted and yielded.
+    A bad one, and one for which there is no room, raises as :func:`prepare` and :func:`submit` do,
+    after those before it were submitted and yielded.
     """
     group: list[Document] = []
     bad: UsageError | None = None
+    defaults = settings.at_submit
     for operation, operands in jobs:
         try:
-            group.append(prepare(operation, operands, **options))
+            group.append(prepare(operation, operands, defaults=defaults, **options))
         except UsageError as error:
             bad = error
             break
         if len(group) >= GROUP:
-            yield from publish(layout, group)
+            yield from _submit_group(layout, settings, group)
             group = []
-    yield from publish(layout, group)
+    yield from _submit_group(layout, settings, group)
     if bad is not None:
         raise bad
+
+
+def _submit_group(layout: Layout, settings: Settings, group: Sequence[Document]) -> Iterator[str]:
+    ids, reached = submit_some(layout, settings, group)
+    yield from ids
+    if reached is not None:
+        raise reached
 
 
 def publish(layout: Layout, documents: Sequence[Document]) -> list[str]:

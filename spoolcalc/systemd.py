@@ -120,7 +120,8 @@ ConditionPathExists={format}
 
 [Service]
 Type=oneshot
-ExecStart={program} clean --grace 7d
+# What is kept for how long, spool.toml says; else all goes that was fetched.
+ExecStart={program} clean
 Nice=10
 IOSchedulingClass=idle
 {service}"""

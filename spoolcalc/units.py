@@ -12,7 +12,7 @@ from spoolcalc.errors import UsageError
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _SIZES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([KMGT]?)(?:iB)?", re.ASCII)
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([KMGT]?)(?:i?B)?", re.ASCII)
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?)?"
     r"(Z|[+-][0-9]{2}:[0-9]{2})?",
@@ -52,6 +52,25 @@ def moment(text: str) -> float:
         f"not a date and time: {text[:40]!r}",
         "Write it like 2026-12-01T03:00 (local time) or 2026-12-01T03:00Z.",
     )
+
+
+def written_duration(duration: float) -> str:
+    """Return a number of seconds as :func:`seconds` reads it: ``10m``, ``1h30m``, ``250ms``."""
+    rest = round(duration * 1000)
+    text = ""
+    for unit in ("d", "h", "m", "s", "ms"):
+        number, rest = divmod(rest, round(_UNITS[unit] * 1000))
+        text += f"{number}{unit}" if number else ""
+    return text or "0s"
+
+
+def written_size(number: float) -> str:
+    """Return a number of bytes as :func:`size` reads it: ``64K``, ``10M``; exactly."""
+    whole = int(number)
+    for unit in "TGMK":
+        if whole and whole % _SIZES[unit] == 0:
+            return f"{whole // _SIZES[unit]}{unit}"
+    return f"{whole}"
 
 
 def age(duration: float) -> str:

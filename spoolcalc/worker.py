@@ -19,12 +19,12 @@ from contextlib import suppress
 from spoolcalc.batch import Batch, is_sociable
 from spoolcalc.bell import Bell
 from spoolcalc.engine import PROCESS, Engine
-from spoolcalc.errors import StorageFailure, UsageError
+from spoolcalc.errors import CeilingReached, StorageFailure, UsageError
 from spoolcalc.execute import execute
 from spoolcalc.inbox import Inbox
-from spoolcalc.job import Outcome
+from spoolcalc.job import DEFAULT_LEASE, Outcome
 from spoolcalc.keeper import Keeper, Pulse
-from spoolcalc.lease import DEFAULT_LEASE, Lease
+from spoolcalc.lease import Lease
 from spoolcalc.reporting import Report
 from spoolcalc.slots import GRACE, HANGS, Slots
 from spoolcalc.sweep import hand_back_others
@@ -58,11 +58,11 @@ class Worker:
     have none of their own, ``grace`` how long (seconds) a job has from SIGTERM to SIGKILL, and
     ``allow`` may hold ``exec``: commands of a spool to which others may write.
 
-    ``lease`` is how long (seconds) it may be silent before its jobs are given to others; ``once``
-    ends it when nothing can be run; ``until_empty`` when nothing is pending, and waits for what is
-    and cannot be run now; ``max_jobs`` and ``max_time`` (seconds) when so many jobs were run, or
-    before the first job after that time; ``poll`` is how often (seconds) it looks by itself when
-    idle.
+    ``lease`` is how long (seconds) it may be silent before its jobs are given to others, if it is
+    not given what the spool's settings say, which it reads once, before it begins; ``once`` ends it
+    when nothing can be run; ``until_empty`` when nothing is pending, and waits for what is and
+    cannot be run now; ``max_jobs`` and ``max_time`` (seconds) when so many jobs were run, or before
+    the first job after that time; ``poll`` is how often (seconds) it looks by itself when idle.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Worker:
         timeout: float | None = None,
         grace: float = GRACE,
         allow: Collection[str] = (),
-        lease: float = DEFAULT_LEASE,
+        lease: float | None = None,
         once: bool = False,
         until_empty: bool = False,
         max_jobs: int | None = None,
@@ -85,13 +85,14 @@ class Worker:
         if jobs < 1:
             raise UsageError(f"not a number of jobs at a time: {jobs}", "At least 1.")
         self._spool = spool
-        self._seconds = lease
+        settings = spool.settings
+        self._seconds = lease or settings.lease or DEFAULT_LEASE
         self._term = Term(once=once, until_empty=until_empty, max_jobs=max_jobs, max_time=max_time)
         self._poll = poll
         self._report = report or Report()
         self._bell = Bell(spool.layout.bell)
         self._bell.also_into(spool.layout.inbox)
-        self._inbox = Inbox(spool.layout)
+        self._inbox = Inbox(spool.layout, settings)
         self._engine = Engine(
             spool.layout,
             jobs=jobs,
@@ -225,6 +226,9 @@ class Worker:
         stays = not self._term.once
         try:
             self._report.adopted(self._inbox.adopt(self._lease, woken=stays))
+        except CeilingReached as error:
+            if not stays:
+                self._report.trouble(error)  # what is there is run all the same, and makes room
         except StorageFailure:
             if not stays:
                 raise

@@ -33,6 +33,7 @@ COMMANDS = {
     "resume": Row("changing", "Have the workers take jobs again."),
     "operations": Row("catalogue", "List the operations that are known here."),
     "clean": Row("upkeep", "Remove what was retrieved, and old leftovers."),
+    "config": Row("config", "Show what is set for the spool, and by what."),
     "init": Row("upkeep", "Make a spool, private or for a group."),
     "unit": Row("unit", "Print or install the units for systemd."),
 }

@@ -71,6 +71,10 @@ def submit(
     priority: Annotated[
         int, typer.Option(min=0, max=9, help="0 is taken first, 9 last.")
     ] = DEFAULT_PRIORITY,
+    max_crashes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Give it up after the loss of so many workers. [default: 3]"),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(parser=seconds, metavar="DURATION", help="End an attempt that takes longer."),
@@ -155,6 +159,7 @@ def submit(
         _refuse_unknown_options(words)
         given: dict[str, Any] = {
             "priority": priority,
+            "max_crashes": max_crashes,
             "timeout": timeout,
             "retries": retries,
             "backoff": backoff,

@@ -19,20 +19,28 @@ def clean(
     context: typer.Context,
     *,
     grace: Annotated[
-        float,
+        float | None,
         typer.Option(
-            parser=seconds, metavar="DURATION", help="Only what was retrieved so long ago."
+            parser=seconds,
+            metavar="DURATION",
+            help="Only what was retrieved so long ago. [default: keep_retrieved, or 0s]",
         ),
-    ] = "0s",  # type: ignore[assignment] # typer gives the default to the parser
+    ] = None,
     completed_older_than: Annotated[
         float | None,
         typer.Option(
-            parser=seconds, metavar="DURATION", help="Also completed jobs never retrieved."
+            parser=seconds,
+            metavar="DURATION",
+            help="Also completed jobs never retrieved. [default: keep_completed, or never]",
         ),
     ] = None,
     failed_older_than: Annotated[
         float | None,
-        typer.Option(parser=seconds, metavar="DURATION", help="Also failed jobs."),
+        typer.Option(
+            parser=seconds,
+            metavar="DURATION",
+            help="Also failed jobs. [default: keep_failed, or never]",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell, remove nothing.")] = False,
     as_json: JsonOption = False,

@@ -97,7 +97,7 @@ def work(
     """Run jobs, until SIGTERM or SIGINT; a second one breaks off the jobs at hand."""
 
     def action(path: str) -> int:
-        from spoolcalc.lease import DEFAULT_LEASE, SHORTEST_LEASE
+        from spoolcalc.job import SHORTEST_LEASE
         from spoolcalc.locks import try_alone
         from spoolcalc.log import Log
         from spoolcalc.notify import Announcer, ServiceManager
@@ -126,7 +126,7 @@ def work(
             executor=executor,
             timeout=timeout,
             allow=allow or (),
-            lease=lease or DEFAULT_LEASE,
+            lease=lease,
             once=once,
             until_empty=until_empty,
             max_jobs=max_jobs,

@@ -11,11 +11,11 @@ import os
 import shlex
 
 from spoolcalc import output, reading
-from spoolcalc.commands.submitting import operands_of
-from spoolcalc.errors import OK, USAGE, StorageFailure, UsageError
+from spoolcalc.commands.submitting import opened, operands_of, settings_of
+from spoolcalc.errors import OK, USAGE, CeilingReached, SpoolError, StorageFailure, UsageError
 from spoolcalc.render.text import json_answer
 from spoolcalc.spool import Spool
-from spoolcalc.submission import GROUP, prepare
+from spoolcalc.submission import GROUP, prepare, submit_some
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from spoolcalc.job import Document
+    from spoolcalc.settings import Settings
 
 #: Bytes that are read at once.
 _CHUNK = 64 * 1024
@@ -42,10 +43,13 @@ def submit_from(
     """Submit each line of ``file`` (``-`` is stdin) and print one id a line, in order.
 
     A bad line ends it, or with ``keep_going`` is told and passed over, for exit code 2 at the end.
+    So does a line for whose job the settings leave no room, whatever ``keep_going`` says.
     ``options`` are those of every job.  ``on_progress`` is told the bytes read and the jobs
     submitted, after each group.
     """
-    spool: Spool | None = None
+    spool = opened(path)
+    settings = settings_of(spool)
+    defaults = settings.at_submit
     code = OK
     done = 0
     for read, lines in _chunks(file):
@@ -56,9 +60,11 @@ def submit_from(
                 words = _words(line)
                 if words:
                     operands = operands_of(words[0], words[1:])
-                    group.append((number, prepare(words[0], operands, **options)))
+                    group.append(
+                        (number, prepare(words[0], operands, defaults=defaults, **options))
+                    )
             except UsageError as error:
-                bad = _named(error, file, number, done + len(group))
+                bad = UsageError(*_named(error, file, number, done + len(group)))
                 if not keep_going:
                     break
                 output.tell_error(bad)
@@ -66,9 +72,8 @@ def submit_from(
         for start in range(0, len(group), GROUP):
             some = group[start : start + GROUP]
             spool = spool or Spool(path, create=True)
-            ids = spool.publish([document for _, document in some])
-            done += len(ids)
-            _print(ids, [number for number, _ in some], as_json=as_json)
+            _submit(spool, settings, some, file, done, as_json=as_json)
+            done += len(some)
         if on_progress is not None:
             on_progress(read, done)
         if bad is not None and not keep_going:
@@ -103,6 +108,26 @@ def _chunks(file: str) -> Iterator[tuple[int, list[tuple[int, bytes]]]]:
             break
     if descriptor:
         os.close(descriptor)
+
+
+def _submit(
+    spool: Spool,
+    settings: Settings,
+    group: Sequence[tuple[int, Document]],
+    file: str,
+    before: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Submit numbered lines, and print their ids; ``before`` is how many jobs came before them."""
+    documents = [document for _, document in group]
+    ids, reached = submit_some(spool.layout, settings, documents)
+    numbers = [number for number, _ in group]
+    if ids:
+        _print(ids, numbers[: len(ids)], as_json=as_json)
+    if reached is not None:
+        where, hint = _named(reached, file, numbers[len(ids)], before + len(ids))
+        raise CeilingReached(reached.ceiling, where, hint)
 
 
 def _print(ids: Sequence[str], numbers: Sequence[int], *, as_json: bool) -> None:
@@ -143,10 +168,10 @@ def _words(line: bytes) -> list[str]:
         raise UsageError(f"cannot be split into words: {error}") from error
 
 
-def _named(error: UsageError, file: str, number: int, before: int) -> UsageError:
+def _named(error: SpoolError, file: str, number: int, before: int) -> tuple[str, str]:
+    """Return what is wrong with a line, and the hint, which says what became of the others."""
     where = "standard input" if file == "-" else file
     jobs = "1 job before it was" if before == 1 else f"{before} jobs before it were"
     hint = f"{error.hint}\n  " if error.hint else ""
-    return UsageError(
-        f"{where}, line {number}: {error.message}", f"{hint}Nothing of it was submitted; {jobs}."
-    )
+    told = f"{hint}Nothing of it was submitted; {jobs}."
+    return f"{where}, line {number}: {error.message}", told

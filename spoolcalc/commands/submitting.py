@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from spoolcalc import output
 from spoolcalc.commands.several import beside
-from spoolcalc.errors import OK
+from spoolcalc.errors import OK, NoSpool
 from spoolcalc.job import COMMAND
 from spoolcalc.render import jobs
+from spoolcalc.settings import load
 from spoolcalc.spool import Spool
 from spoolcalc.submission import prepare
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from spoolcalc.settings import Settings
+
 
 def operands_of(operation: str, words: Sequence[str]) -> Sequence[str]:
     """Return the operands in what was written behind an operation.
@@ -22,6 +25,19 @@ def operands_of(operation: str, words: Sequence[str]) -> Sequence[str]:
     All that is written behind ``exec`` is the command's, but for a lone ``--`` before it.
     """
     return words[1:] if operation == COMMAND and words[:1] == ["--"] else words
+
+
+def opened(path: str) -> Spool | None:
+    """Return the spool at ``path``, None if there is none yet."""
+    try:
+        return Spool(path)
+    except NoSpool:
+        return None
+
+
+def settings_of(spool: Spool | None) -> Settings:
+    """Return what is set for a spool, or what the environment sets for one that is to be made."""
+    return spool.settings if spool else load(None)
 
 
 def submit(
@@ -36,9 +52,11 @@ def submit(
     **options: Any,  # those of submission.prepare, which checks them
 ) -> int:
     """Submit one job and print its id, or with ``wait`` its result."""
-    document = prepare(operation, operands_of(operation, operands), **options)
+    there = opened(path)
+    defaults = settings_of(there).at_submit
+    document = prepare(operation, operands_of(operation, operands), defaults=defaults, **options)
     # Only now that it is known to be good is a spool made for it.
-    spool = Spool(path, create=True)
+    spool = there or Spool(path, create=True)
     [job_id] = spool.publish([document])
     try:
         if wait:

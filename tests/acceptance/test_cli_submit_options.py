@@ -94,7 +94,7 @@ def test_a_label_and_a_key(submitted: Callable[..., Job], run: Callable[..., Ran
         (["--env", "A=1"], "exec"),
         (["--stdin", "/dev/null"], "exec"),
         (["--max-output", "10M"], "exec"),
-        (["--max-output", "10MB"], "not a size"),
+        (["--max-output", "10XB"], "not a size"),
         (["--exit-code"], "--wait"),
     ],
 )

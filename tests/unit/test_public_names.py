@@ -10,10 +10,11 @@ import pytest
 import spoolcalc
 
 PUBLIC = """
-    Answer Attempt BadJobId BadOperands Claim Cleaned Context CorruptDocument Job JobCancelled
-    JobFailed Lease NewerFormat NoSpool NoSuchJob NotAdopted NotFinished NotYours Operation
-    OperationFailed Outcome Rejected Spool SpoolError SpoolUnusable State StorageFailure Swept
-    UnknownOperation UsageError Worker __version__ operation
+    Answer Attempt BadJobId BadOperands BadSettings CeilingReached Claim Cleaned Context
+    CorruptDocument Job JobCancelled JobFailed Lease NewerFormat NoSpool NoSuchJob NotAdopted
+    NotFinished NotYours Operation OperationFailed Outcome Rejected Settings Spool SpoolError
+    SpoolUnusable State StorageFailure Swept UnknownOperation UsageError Worker __version__
+    operation
 """
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from spoolcalc.errors import UsageError
-from spoolcalc.units import age, moment, seconds, size
+from spoolcalc.units import age, moment, seconds, size, written_duration, written_size
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ("1.5G", 1_610_612_736),
         ("2T", 2_199_023_255_552),
         ("1MiB", 1_048_576),
+        ("100MB", 104_857_600),
     ],
 )
 def test_sizes_are_read(text: str, expected: int) -> None:
@@ -56,10 +57,10 @@ def test_sizes_are_read(text: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-1", "K", "10MB", "1k", "10 M", "1e3", "inf", "\u0661", "9" * 30]
+    "text", ["", "-1", "K", "10XB", "1k", "10 M", "1e3", "inf", "\u0661", "9" * 30]
 )
 def test_what_is_no_size_is_refused(text: str) -> None:
-    """MB too, which some take for a million."""
+    """With an example of what is one."""
     with pytest.raises(UsageError, match="not a size"):
         size(text)
 
@@ -118,3 +119,15 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
 def test_ages_are_written(duration: float, expected: str) -> None:
     """In at most two units."""
     assert age(duration) == expected
+
+
+@pytest.mark.parametrize("text", ["0s", "1ms", "250ms", "1s500ms", "10m", "1h30m", "30d", "1d1h1m"])
+def test_a_duration_is_written_as_it_is_read(text: str) -> None:
+    """So that what is shown can be copied."""
+    assert written_duration(seconds(text)) == text
+
+
+@pytest.mark.parametrize("text", ["0", "1", "1000", "1K", "1536K", "100M", "3G", "2T"])
+def test_a_size_is_written_as_it_is_read(text: str) -> None:
+    """Exactly, in the largest unit that allows it."""
+    assert written_size(size(text)) == text
