@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
@@ -61,7 +61,7 @@ class Submitters:
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._submit, args=(n,)) for n in (1, 40)]
 
-    def __enter__(self) -> Submitters:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
