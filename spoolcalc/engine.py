@@ -78,6 +78,10 @@ class Engine:
             return self._commands
         return operation not in self._unknown and operations.is_offered(operation)
 
+    def known(self) -> list[str]:
+        """Return the names of all operations that can be run here, as far as is known."""
+        return [name for name in operations.names() if self.knows(name)]
+
     def forget(self, operation: str) -> None:
         """Remember that an operation turned out to be none that can be run here."""
         self._unknown.add(operation)

@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 
-from spoolcalc.errors import CeilingReached, SpoolError
+from spoolcalc import files, liveness
+from spoolcalc.errors import CeilingReached, SpoolError, StorageFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from spoolcalc.inbox import Inbox
     from spoolcalc.lease import Lease
     from spoolcalc.reporting import Report
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
 TICK = 0.4
 #: Every so many looks, workers that held no job are looked after too.
 THOROUGH = 25
+#: Who is still there after so many looks notes what it can run: that takes a worker a while to find
+#: out, and those that come and go need not.
+SETTLED = 3
 #: The longest step (seconds) of a main loop that is well: some calls of the file system.
 SLACK = 5.0
 
@@ -52,7 +59,13 @@ class Keeper(threading.Thread):
     """Renews ``lease``, which its worker may exchange, sweeps and adopts, until :meth:`end`."""
 
     def __init__(
-        self, spool: Spool, inbox: Inbox, lease: Lease, report: Report, pulse: Pulse
+        self,
+        spool: Spool,
+        inbox: Inbox,
+        lease: Lease,
+        report: Report,
+        pulse: Pulse,
+        knows: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         super().__init__(name="spool keeper", daemon=True)
         self.lease = lease
@@ -60,6 +73,8 @@ class Keeper(threading.Thread):
         self._inbox = inbox
         self._report = report
         self._pulse = pulse
+        self._knows = knows
+        self._noted: tuple[str, Sequence[str]] | None = None
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -72,6 +87,8 @@ class Keeper(threading.Thread):
             try:
                 thorough = looks % THOROUGH == 0
                 self._report.swept(self._spool.sweep(self.lease, thorough=thorough))
+                if looks == SETTLED or thorough:
+                    self._note_knowledge()
                 adopted = self._inbox.adopt(self.lease)
             except SpoolError as error:
                 told = error.ceiling if isinstance(error, CeilingReached) else error.message
@@ -88,3 +105,13 @@ class Keeper(threading.Thread):
         """Stop, and wait for the last look to be over."""
         self._ended.set()
         self.join()
+        if self._noted is not None:
+            with suppress(StorageFailure):  # else a thorough sweep removes it
+                files.remove(self._spool.layout.knowledge_of(self._noted[0]))
+
+    def _note_knowledge(self) -> None:
+        """Note what this worker can run, if that was not noted yet."""
+        known = self.lease.worker, self._knows()
+        if known != self._noted:
+            liveness.note_knowledge(self._spool.layout, *known)
+            self._noted = known

@@ -28,10 +28,14 @@ SUFFIX = ".json"
 #: What lies beside a claimed job, after its id: how far it is, and the wish that it be cancelled.
 PROGRESS, CANCEL = ".progress", ".cancel"
 RETURNED = ".returned"
+#: What lies beside a worker's lock: that it was silent once, and what it can run.
+SILENT, KNOWS = ".silent", ".knows"
 TAKEN = "+"
 HAND = "-hand"
 #: What the name of a file from ``inbox/`` begins with while a worker has it.
 CLAIMED = "inbox."
+#: Who owns a directory in ``tmp/`` in which something is only tried.
+TRIAL = "trial"
 DIRECTORIES = (
     "tmp",
     "blocked",
@@ -150,7 +154,11 @@ class Layout:
 
     def silence_of(self, worker: str) -> str:
         """Return the note that a worker was found silent once."""
-        return f"{self.workers}/{worker}.silent"
+        return f"{self.workers}/{worker}{SILENT}"
+
+    def knowledge_of(self, worker: str) -> str:
+        """Return the note of the operations that a worker can run."""
+        return f"{self.workers}/{worker}{KNOWS}"
 
     def temporary(self, owner: str, name: str) -> str:
         """Return where ``owner`` (a worker, or ``submit``) writes before it publishes."""

@@ -19,12 +19,13 @@ import time
 
 from spoolcalc import files, host, reading
 from spoolcalc.job import DEFAULT_LEASE
-from spoolcalc.layout import is_worker
+from spoolcalc.layout import KNOWS, SILENT, is_worker
 from spoolcalc.lease import RENEWALS
 from spoolcalc.locks import try_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from spoolcalc.layout import Layout
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 #: The largest identity (bytes) that is read.
 _LARGEST = 64 * 1024
+_LARGEST_KNOWLEDGE = 1024 * 1024
 
 #: What a worker writes about itself.
 _KINDS = {
@@ -138,16 +140,40 @@ def _silent_still(layout: Layout, worker: str, touched: int, heartbeat: float, n
     return False
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 def _proves_death(layout: Layout, identity: dict[str, Any]) -> bool:
     return identity.get("boot") == host.boot() or host.on_local_file_system(layout.root)
 
 
 def remove_notes(layout: Layout) -> None:
-    """Remove the notes of silence of workers that are gone; a slow sweeper may write one late."""
+    """Remove the notes of and on workers that are gone; a slow sweeper may write one late."""
     for name in reading.names(layout.workers) or ():
-        worker = name.removesuffix(".silent")
-        if worker != name and is_worker(worker) and reading.status(layout.lock_of(worker)) is None:
-            files.remove(layout.silence_of(worker))
+        worker, dot, kind = name.rpartition(".")
+        if dot + kind not in (SILENT, KNOWS) or not is_worker(worker):
+            continue
+        if reading.status(layout.lock_of(worker)) is None:
+            files.remove(f"{layout.workers}/{name}")
+
+
+def note_knowledge(layout: Layout, worker: str, operations: Sequence[str]) -> None:
+    """Note which operations a worker can run, for those who look at the spool; not synced."""
+    temporary = layout.temporary(worker, f"knows.{os.urandom(4).hex()}")
+    data = json.dumps(list(operations)).encode("ascii")
+    files.close([files.write(temporary, data, layout.file_mode)])
+    files.move(temporary, layout.knowledge_of(worker))
+
+
+def read_knowledge(layout: Layout, worker: str) -> frozenset[str] | None:
+    """Return the operations that a worker has noted; None if it has not (yet)."""
+    try:
+        read = reading.read(layout.knowledge_of(worker), _LARGEST_KNOWLEDGE)
+        noted = json.loads(read[0]) if read else None
+    except (ValueError, RecursionError, reading.Unreadable):
+        return None
+    return frozenset(filter(_is_text, noted)) if isinstance(noted, list) else None
 
 
 def remove_staged(layout: Layout) -> None:

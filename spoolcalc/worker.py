@@ -133,7 +133,9 @@ class Worker:
         self._term.begin()
         with self._bell:
             self._lease = Lease.take(self._spool.layout, self._seconds)
-            self._keeper = Keeper(self._spool, self._inbox, self._lease, self._report, self._pulse)
+            self._keeper = Keeper(
+                self._spool, self._inbox, self._lease, self._report, self._pulse, self._engine.known
+            )
             try:
                 self._work()
             finally:
