@@ -18,7 +18,7 @@ from spoolcalc.document import MAX_DOCUMENT, Malformed, decode
 from spoolcalc.errors import NewerFormat
 from spoolcalc.ids import LENGTH
 from spoolcalc.job import State
-from spoolcalc.layout import id_of, is_bucket
+from spoolcalc.layout import TRIAL, id_of, is_bucket
 from spoolcalc.transitions import forget
 
 TYPE_CHECKING = False
@@ -80,7 +80,10 @@ def clean(
         path = f"{layout.tmp}/{name}"
         status = reading.status(path)
         if status is not None and now - status.st_mtime >= TMP_AGE:
-            cleaned.leftovers += dry_run or files.remove(path)
+            if not stat.S_ISDIR(status.st_mode):
+                cleaned.leftovers += dry_run or files.remove(path)
+            elif name.startswith(f"{TRIAL}."):
+                cleaned.leftovers += dry_run or files.remove_tree(path)
     return cleaned
 
 

@@ -231,6 +231,22 @@ def remove_directory(path: str) -> bool:
     return True
 
 
+@plainly("remove")
+def remove_tree(path: str) -> bool:
+    """Remove a directory of our own with all that is in it, following no link; False if gone."""
+    try:
+        with os.scandir(path) as entries:
+            below = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    except FileNotFoundError:
+        return False
+    for inner, is_directory in below:
+        if is_directory:
+            remove_tree(inner)
+        else:
+            remove(inner)
+    return remove_directory(path)
+
+
 @plainly("touch")
 def touch(path: str) -> float | None:
     """Set a file's time to the file system's now; return that now, None if there is no file."""

@@ -69,11 +69,11 @@ _local: dict[str, bool] = {}
 def on_local_file_system(root: str) -> bool:
     """Tell whether no other host can write to the file system that holds ``root``."""
     if root not in _local:
-        _local[root] = _file_system(os.path.realpath(root)) in _LOCAL
+        _local[root] = file_system(os.path.realpath(root)) in _LOCAL
     return _local[root]
 
 
-def _file_system(path: str) -> str:
+def file_system(path: str) -> str:
     """Return the kind of the file system that holds ``path``, by the kernel's mount table."""
     device = os.stat(path).st_dev
     number = f"{os.major(device)}:{os.minor(device)}"

@@ -46,6 +46,11 @@ if TYPE_CHECKING:
 
 #: How long (seconds) one look may take: who looks has other things to see to.
 SLICE = 0.2
+#: Why a file cannot be adopted whose name is not one.
+BAD_NAME = (
+    "its name is not one: letters, digits, dots, hyphens and underscores, at most 100, "
+    "a letter or a digit first, .json at the end, and not an id"
+)
 #: After a refusal, who was woken waits for so long (seconds): what is put back wakes, too.
 PAUSE = 0.3
 
@@ -181,13 +186,9 @@ class Inbox:
         layout = self._layout
         name = name_of(file)
         if name is None:
-            reason = (
-                "its name is not one: letters, digits, dots, hyphens and underscores, at most 100, "
-                "a letter or a digit first, .json at the end, and not an id"
-            )
-            if not quarantine(layout, f"{layout.inbox}/{file}", reason):
+            if not quarantine(layout, f"{layout.inbox}/{file}", BAD_NAME):
                 return False
-            adopted.rejected.append((file, reason))
+            adopted.rejected.append((file, BAD_NAME))
             return True
         claimed = f"{layout.wip_of(lease.worker)}/{CLAIMED}{os.urandom(4).hex()}.{file}"
         if not files.move(f"{layout.inbox}/{file}", claimed):

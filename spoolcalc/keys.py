@@ -77,15 +77,55 @@ def forget(layout: Layout, key: str, job_id: str) -> None:
                 files.remove(f"{layout.keys}/{_file(key)}")
 
 
+def job_in(path: str) -> str | None:
+    """Return the id that a key's file names; None if it is not as we write it."""
+    written = _written(path)
+    name = os.path.basename(path)
+    return _job(written) if written is not None and name == _file(str(written["key"])) else None
+
+
+def is_stale(layout: Layout, path: str) -> bool:
+    """Tell whether a key's file leads to a job that is nowhere, and nobody is about to make."""
+    with exclusive(layout, _LOCK):
+        return _is_stale(layout, path)
+
+
+def drop_stale(layout: Layout, path: str) -> bool:
+    """Remove a key's file that leads nowhere; False if it does lead somewhere by now."""
+    with exclusive(layout, _LOCK):
+        return _is_stale(layout, path) and files.remove(path)
+
+
+def _is_stale(layout: Layout, path: str) -> bool:
+    job_id = job_in(path)
+    if job_id is None:
+        return False
+    try:
+        lookup.find(layout, job_id)
+    except NoSuchJob:
+        return True
+    except SpoolError:
+        return False
+    return False
+
+
 def _named(layout: Layout, key: str) -> str | None:
     """Return the id that is written for a key."""
+    written = _written(f"{layout.keys}/{_file(key)}")
+    return _job(written) if written is not None and written["key"] == key else None
+
+
+def _written(path: str) -> dict[str, object] | None:
+    """Return what a key's file holds; None if it is not there, or not as we write it."""
     try:
-        read = reading.read(f"{layout.keys}/{_file(key)}", _LARGEST)
+        read = reading.read(path, _LARGEST)
         written = json.loads(read[0]) if read else None
     except (ValueError, RecursionError, reading.Unreadable):
         return None
-    if not isinstance(written, dict) or written.get("key") != key:
-        return None
+    return written if isinstance(written, dict) and isinstance(written.get("key"), str) else None
+
+
+def _job(written: dict[str, object]) -> str | None:
     job_id = written.get("id")
     return job_id if isinstance(job_id, str) and is_id(job_id) else None
 

@@ -44,7 +44,7 @@ def find(layout: Layout, job_id: str) -> tuple[Job, str]:
             "An id is what `spool submit` prints, like 019ab2c4-5d6e-7f80-9a1b-2c3d4e5f6071.",
         )
     for _ in range(LOOKS):
-        for state, path, worker in _places(layout, job_id):
+        for state, path, worker in places(layout, job_id):
             found = load(state, path, worker)
             if found is not None:
                 return found, path
@@ -136,7 +136,8 @@ def count_corrupt(layout: Layout) -> int:
     return sum(1 for name in reading.names(layout.corrupt) or () if not name.endswith(".reason"))
 
 
-def _places(layout: Layout, job_id: str) -> Iterator[tuple[State, str, str | None]]:
+def places(layout: Layout, job_id: str) -> Iterator[tuple[State, str, str | None]]:
+    """Yield where a job may lie: the state, the path, and the worker (in ``wip``)."""
     name = file_name(job_id)
     for priority in PRIORITIES:
         yield State.PENDING, f"{layout.pending_bucket(priority, job_id)}/{name}", None

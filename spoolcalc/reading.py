@@ -18,7 +18,7 @@ from spoolcalc.errors import StorageFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import ParamSpec, TypeVar
 
     P = ParamSpec("P")
@@ -133,6 +133,23 @@ def free(path: str) -> int:
     """Return how many bytes of a path's file system are free for who is not root."""
     status = os.statvfs(path)
     return status.f_bavail * status.f_frsize
+
+
+def scan(path: str) -> Iterator[os.DirEntry[str]]:
+    """Yield a directory's entries one by one, however many; none if there is no such directory."""
+    try:
+        with os.scandir(path) as entries:
+            yield from entries
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise StorageFailure("list", path, error) from error
+
+
+@plainly("look at")
+def room(path: str) -> os.statvfs_result:
+    """Return how much room the file system has that holds ``path``."""
+    return os.statvfs(path)
 
 
 @plainly("look at")

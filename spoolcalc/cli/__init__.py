@@ -34,6 +34,7 @@ COMMANDS = {
     "operations": Row("catalogue", "List the operations that are known here."),
     "clean": Row("upkeep", "Remove what was retrieved, and old leftovers."),
     "config": Row("config", "Show what is set for the spool, and by what."),
+    "doctor": Row("examining", "Tell what is wrong with the spool, and mend it."),
     "init": Row("upkeep", "Make a spool, private or for a group."),
     "unit": Row("unit", "Print or install the units for systemd."),
 }
