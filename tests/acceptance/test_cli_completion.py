@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from spoolcalc.cli import COMMANDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,11 +36,7 @@ def complete(run: Callable[..., Ran]) -> Complete:
 
 def test_commands_are_offered(complete: Complete) -> None:
     """After the command's own name come the commands."""
-    offered = complete("spool ")
-    commands = (
-        "cancel clean fetch init logs operations pause resume retry status submit unit wait work"
-    )
-    assert sorted(offered) == commands.split()
+    assert sorted(complete("spool ")) == sorted(COMMANDS)
     assert complete("spool cl") == ["clean"]
 
 
