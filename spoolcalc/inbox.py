@@ -18,28 +18,23 @@ A worker's two threads share an :class:`Inbox`.  What the operating system refus
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import threading
 import time
 
 from spoolcalc import ceilings, dependants, files, keys, lookup, reading
+from spoolcalc.asking import Unfit, asked, parsed
 from spoolcalc.document import MAX_DOCUMENT, Malformed, decode, encode
 from spoolcalc.endings import record
-from spoolcalc.errors import NewerFormat, NoSuchJob, SpoolError, StorageFailure, UsageError, shown
+from spoolcalc.errors import NewerFormat, NoSuchJob, SpoolError, StorageFailure
 from spoolcalc.layout import CLAIMED, name_of
 from spoolcalc.names import key_of
-from spoolcalc.operations import COMMAND
 from spoolcalc.settings import Settings
-from spoolcalc.submission import prepare
 from spoolcalc.transitions import enter, quarantine, return_to_inbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
     from spoolcalc.job import Document
     from spoolcalc.layout import Layout
     from spoolcalc.lease import Lease
@@ -54,31 +49,8 @@ BAD_NAME = (
 #: After a refusal, who was woken waits for so long (seconds): what is put back wakes, too.
 PAUSE = 0.3
 
-#: What a file may ask for, and what kind each value is.  ``null`` stands for the default.
-_KINDS: dict[str, tuple[type, ...]] = {
-    "operation": (str,),
-    "operands": (list,),
-    "priority": (int,),
-    "max_crashes": (int,),
-    "label": (str,),
-    "timeout": (int, float),
-    "retries": (int,),
-    "backoff": (int, float),
-    "delay": (int, float),
-    "at": (int, float),
-    "after": (list,),
-    "max_output": (int,),
-    "cwd": (str,),
-    "env": (dict,),
-    "stdin": (str,),
-}
-_WORDS = {
-    str: "a text",
-    list: "a list",
-    int: "a whole number",
-    float: "a number",
-    dict: "an object",
-}
+#: Why no file names a key.
+_NO_KEY = "the file's name is its key"
 
 
 class Adopted:
@@ -95,10 +67,6 @@ class Adopted:
         self.again: list[str] = []
         self.rejected: list[tuple[str, str]] = []
         self.more = False
-
-
-class _Unfit(UsageError):
-    """It cannot be made a job."""
 
 
 class _Gone(Exception):
@@ -236,18 +204,20 @@ class Inbox:
         if status is None:
             return None
         if os.geteuid() not in (0, status.st_uid) and not status.st_mode & 0o044:
-            raise _Unfit("nobody but its owner may read it")
+            raise Unfit("nobody but its owner may read it")
         try:
             read = reading.read(path, MAX_DOCUMENT)
         except reading.Unreadable as error:
-            raise _Unfit(str(error)) from error
+            raise Unfit(str(error)) from error
         if read is None:
             return None
         defaults = self._settings.at_submit
-        document = self._filled_in(read[0], key) or _asked_for(read[0], key, defaults)
+        document = self._filled_in(read[0], key) or asked(
+            parsed(read[0]), defaults, key=key, no_key=_NO_KEY
+        )
         ceilings.check_size(self._settings, document)
         if len(read[0]) > MAX_DOCUMENT // 4 and len(encode(document)) > MAX_DOCUMENT:
-            raise _Unfit(f"written as a job, it has more than {MAX_DOCUMENT} bytes")
+            raise Unfit(f"written as a job, it has more than {MAX_DOCUMENT} bytes")
         return document
 
     def _filled_in(self, data: bytes, key: str) -> Document | None:
@@ -268,46 +238,3 @@ class Inbox:
 def _publish(layout: Layout, path: str, document: Document) -> None:
     if not enter(layout, path, document):
         raise _Gone
-
-
-def _asked_for(data: bytes, key: str, defaults: Mapping[str, Any]) -> Document:
-    """Check what a file asks for, and return the document of the job."""
-    try:
-        asked = json.loads(data.decode("utf-8"), object_pairs_hook=_without_doubles)
-    except UnicodeDecodeError as error:
-        raise _Unfit(f"not UTF-8 (byte {error.start})") from error
-    except (ValueError, RecursionError) as error:
-        raise _Unfit(f"not JSON ({error})") from error
-    if not isinstance(asked, dict):
-        raise _Unfit("not a JSON object")
-    options = {name: value for name, value in asked.items() if value is not None}
-    _check_kinds(options)
-    try:
-        operation, operands = options.pop("operation"), options.pop("operands")
-    except KeyError as error:
-        raise _Unfit(f"the field {error} is missing") from error
-    if operation == COMMAND and "cwd" not in options:
-        raise _Unfit("the field 'cwd' is missing: the directory that the command runs in")
-    return prepare(operation, operands, key=key, defaults=defaults, **options)
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise _Unfit("it has a field twice")
-    return fields
-
-
-def _check_kinds(options: dict[str, Any]) -> None:
-    for name, value in options.items():
-        kinds = _KINDS.get(name)
-        if kinds is None:
-            hint = "; the file's name is its key" if name == "key" else ""
-            raise _Unfit(f"there is no field {shown(name)}{hint}")
-        if type(value) not in kinds:
-            raise _Unfit(f"the field {name!r} is not {_WORDS[kinds[-1]]}")
-    if not all(isinstance(operand, str) for operand in options.get("operands", ())):
-        raise _Unfit("the field 'operands' is not a list of texts")
-    for pair in options.get("after", ()):
-        if type(pair) is not list or [type(part) for part in pair] != [str, str]:
-            raise _Unfit("the field 'after' is not a list of pairs, an id and ok or any")
