@@ -67,8 +67,8 @@ def asked(
 ) -> Document:
     """Check what is asked for, and return the document of the job.
 
-    ``defaults`` are the options of a job that is not given others.  ``key`` is the job's; ``no_key``
-    says why the fields cannot name one.
+    ``defaults`` are the options of a job that is not given others; ``key`` is the job's, and
+    ``no_key`` says why the fields cannot name one.
     """
     if not isinstance(fields, dict):
         raise Unfit("not a JSON object")

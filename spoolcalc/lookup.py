@@ -12,9 +12,16 @@ import os
 
 from spoolcalc import reading
 from spoolcalc.document import MAX_DOCUMENT, Malformed, decode
-from spoolcalc.errors import BadJobId, CorruptDocument, NewerFormat, NoSuchJob, shown
+from spoolcalc.errors import (
+    BadJobId,
+    CorruptDocument,
+    NewerFormat,
+    NoSuchJob,
+    SpoolUnusable,
+    shown,
+)
 from spoolcalc.ids import is_id
-from spoolcalc.job import PRIORITIES, Job, State
+from spoolcalc.job import COMMAND, PRIORITIES, Job, State
 from spoolcalc.layout import PROGRESS, file_name, id_of, is_bucket, is_pending_bucket, victim_of
 
 TYPE_CHECKING = False
@@ -84,18 +91,27 @@ def load_if_readable(state: State, path: str, worker: str | None = None) -> Job 
         return None
 
 
-def walk(layout: Layout, state: State) -> Iterator[tuple[str, str, str | None]]:
+def walk(
+    layout: Layout,
+    state: State,
+    *,
+    behind: tuple[str, str] = ("", ""),
+    backwards: bool = False,
+) -> Iterator[tuple[str, str, str | None]]:
     """Yield the path, the id and the worker (in ``wip``) of each job in a state, in order.
 
     In ``pending`` that is the order in which they will be taken; elsewhere, that of submission.
+    ``behind`` is where to begin: behind the job of that directory and id.
     """
     top = layout.state(state)
     is_right = {State.PENDING: is_pending_bucket, State.WIP: _is_any}.get(state, is_bucket)
-    for directory in sorted(filter(is_right, reading.directories(top))):
+    for directory in sorted(filter(is_right, reading.directories(top)), reverse=backwards):
+        if directory < behind[0]:
+            continue
         worker = victim_of(directory) if state is State.WIP else None
-        for name in sorted(reading.names(f"{top}/{directory}") or ()):
+        for name in sorted(reading.names(f"{top}/{directory}") or (), reverse=backwards):
             job_id = id_of(name)
-            if job_id is not None:
+            if job_id is not None and (directory, job_id) > behind:
                 yield f"{top}/{directory}/{name}", job_id, worker
 
 
@@ -129,6 +145,24 @@ def progress_of(layout: Layout, job: Job) -> dict[str, object] | None:
     except (reading.Unreadable, ValueError, RecursionError):
         return None  # being written
     return told if isinstance(told, dict) else None
+
+
+def beside(layout: Layout, job: Job) -> dict[str, object]:
+    """Return what lies beside a job's document, if it has that: its progress, its output."""
+    more: dict[str, object] = {}
+    if job.state is State.WIP:
+        more["progress"] = progress_of(layout, job)
+    if job.operation == COMMAND:
+        more["output"] = {name: output_of(layout, job, name) for name in ("stdout", "stderr")}
+    return more
+
+
+def output_gone(layout: Layout, job: Job) -> SpoolUnusable:
+    """Return the error of a command whose output is not where it should be."""
+    return SpoolUnusable(
+        f"what job {job.id} wrote is gone from {layout.output}",
+        "Only `spool clean` should remove it, with its job.",
+    )
 
 
 def count_corrupt(layout: Layout) -> int:

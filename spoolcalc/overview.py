@@ -74,6 +74,14 @@ def overview(layout: Layout) -> Overview:
     )
 
 
+def has_worker(layout: Layout) -> bool:
+    """Tell whether any worker is alive."""
+    return any(
+        not is_hand(worker) and liveness.alive(layout, worker)
+        for worker in liveness.workers(layout)
+    )
+
+
 def _oldest(layout: Layout) -> float | None:
     first: dict[str, str] = {}  # the oldest bucket of each priority
     for bucket in sorted(filter(is_pending_bucket, reading.names(layout.pending) or ())):

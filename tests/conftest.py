@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     #: What a process can be given as stdin, stdout or stderr.
     Stream = int | IO[Any] | None
 
+#: The fixtures of live servers.
+pytest_plugins = ["http_server"]
+
 #: The real command.
 COMMAND = (sys.executable, "-c", "from spoolcalc.entry import main; main()")
 #: What takes longer than this (seconds) hangs.

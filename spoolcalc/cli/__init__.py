@@ -29,6 +29,7 @@ COMMANDS = {
     "cancel": Row("changing", "Cancel jobs, also running ones."),
     "retry": Row("changing", "Have failed jobs run again."),
     "work": Row("working", "Run jobs."),
+    "serve": Row("serving", "Serve the spool over HTTP."),
     "pause": Row("changing", "Have the workers take no more jobs."),
     "resume": Row("changing", "Have the workers take jobs again."),
     "operations": Row("catalogue", "List the operations that are known here."),

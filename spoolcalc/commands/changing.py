@@ -27,7 +27,7 @@ def cancel(
         found.append(job)
         if code_of(job) == CANCELLED:
             return OK
-        output.tell(f"spool: too late to cancel job {job_id}: it is {job.state}")
+        output.tell(f"spool: {jobs.too_late(job).message}")
         return FAILED
 
     code = each(ids_from(words), serve)

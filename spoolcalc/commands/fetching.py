@@ -7,7 +7,7 @@ import time
 
 from spoolcalc import lookup, output, reading
 from spoolcalc.commands.several import beside, code_of, each, ids_from
-from spoolcalc.errors import CANCELLED, OK, SpoolUnusable, plain
+from spoolcalc.errors import OK
 from spoolcalc.job import COMMAND, State
 from spoolcalc.render import jobs
 from spoolcalc.spool import Spool
@@ -72,19 +72,13 @@ def _print_output(spool: Spool, job: Job) -> None:
         finally:
             os.close(descriptor)
     elif job.state is not State.FAILED:
-        raise SpoolUnusable(
-            f"what job {job.id} wrote is gone from {spool.layout.output}",
-            "Only `spool clean` should remove it, with its job.",
-        )
+        raise lookup.output_gone(spool.layout, job)
 
 
 def _tell(job: Job) -> None:
-    outcome = job.outcome
-    if job.state is State.FAILED:
-        if code_of(job) == CANCELLED:
-            output.tell(f"spool: job {job.id} was cancelled")
-        else:
-            output.tell(f"spool: job {job.id} failed: {plain(job.error or '')}")
+    outcome, failure = job.outcome, jobs.failure(job)
+    if failure is not None:
+        output.tell(f"spool: {failure.message}")
     if outcome is not None and outcome.cut:
         output.tell(f"spool: job {job.id} wrote more than was kept of it")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from spoolcalc import lookup, output
 from spoolcalc.errors import CANCELLED, FAILED, OK, SpoolError, UsageError
-from spoolcalc.job import COMMAND, State
+from spoolcalc.job import State
 from spoolcalc.render import jobs
 
 TYPE_CHECKING = False
@@ -61,17 +61,7 @@ def code_of(job: Job, *, as_command: bool = False) -> int:
 
 def beside(spool: Spool) -> Callable[[Job], dict[str, object]]:
     """Return what looks up the things that lie beside a job's document, if it has them."""
-
-    def look(job: Job) -> dict[str, object]:
-        more: dict[str, object] = {}
-        if job.state is State.WIP:
-            more["progress"] = lookup.progress_of(spool.layout, job)
-        if job.operation == COMMAND:
-            streams = ("stdout", "stderr")
-            more["output"] = {name: lookup.output_of(spool.layout, job, name) for name in streams}
-        return more
-
-    return look
+    return lambda job: lookup.beside(spool.layout, job)
 
 
 def answer_json(spool: Spool, found: Iterable[Job]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from spoolcalc.errors import plain
+from spoolcalc.errors import JobCancelled, JobFailed, plain
 from spoolcalc.ids import seconds_of
 from spoolcalc.job import State, timestamp
 from spoolcalc.render.text import drawn, field, json_answer, short
@@ -92,6 +92,20 @@ def all_json(jobs: Iterable[Job], look: Callable[[Job], dict[str, object]]) -> s
 def as_item(job: Job, **more: object) -> str:
     """Return one job as it stands in the list of :func:`all_json`."""
     return json.dumps(as_object(job, **more))
+
+
+def failure(job: Job) -> JobFailed | None:
+    """Return the error that tells people why a job has failed; None if it has not."""
+    if job.state is not State.FAILED:
+        return None
+    if job.outcome is not None and job.outcome.reason == "cancelled":
+        return JobCancelled(f"job {job.id} was cancelled")
+    return JobFailed(f"job {job.id} failed: {plain(job.error or '')}")
+
+
+def too_late(job: Job) -> JobFailed:
+    """Return the error of who wanted to cancel a job that has ended by itself."""
+    return JobFailed(f"too late to cancel job {job.id}: it is {job.state}")
 
 
 def as_line(job: Job, **more: object) -> str:

@@ -1,0 +1,118 @@
+"""uvicorn's protocol with limits that it leaves to others: heads that are large or do not come.
+
+What is refused here never gets to the application.  It is answered by a problem document, too, and
+the connection is closed.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from spoolcalc.errors import UNUSABLE, USAGE
+from spoolcalc.http.limits import HEAD_TIME, LARGEST_HEAD, MOST_CLIENTS, RETRY_AFTER
+from spoolcalc.http.problems import MEDIA_TYPE, document
+
+if TYPE_CHECKING:
+    import asyncio
+
+#: How long (seconds) what a refused client goes on to send is thrown away.
+LINGER = 2.0
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._timer: asyncio.TimerHandle | None = None
+        self._head = True  # a request is not whole up to the end of its headers
+        self._size = 0
+        self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        """Give the first request its time."""
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # who sends is told when all has left
+        if len(self.connections) > MOST_CLIENTS:
+            self.refuse(503, f"{MOST_CLIENTS} clients are connected, which is the most")
+            return
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._calm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, unless it is a head without end."""
+        if self._refused or self.transport.is_closing():
+            return
+        self._size = self._size + len(data) if self._head else 0
+        super().data_received(data)
+        if self._head and self._size > LARGEST_HEAD and not self._refused:
+            self.refuse(431, f"the headers have more than {LARGEST_HEAD} bytes")
+
+    def on_message_begin(self) -> None:
+        """Give a request its time."""
+        super().on_message_begin()
+        self._head = True
+        self._expect()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; what comes behind the body is of no use, and kept by nobody."""
+        if self._head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Start the request."""
+        self._calm()
+        self._head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Expect the next request's head."""
+        super().on_message_complete()
+        self._head = True
+        self._size = 0
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self.refuse(400, msg.rstrip("."))
+
+    def refuse(self, status: int, message: str) -> None:
+        """Answer, and close the connection."""
+        self._calm()
+        code = UNUSABLE if status == 503 else USAGE
+        body = json.dumps(document(status, message, "", code)).encode() + b"\n"
+        head = [
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+            f"content-type: {MEDIA_TYPE}",
+            f"content-length: {len(body)}",
+            "connection: close",
+            *([f"retry-after: {RETRY_AFTER}"] if status == 503 else []),
+        ]
+        self._refused = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # it came behind a request that is being answered
+            return
+        self.transport.write("\r\n".join(head).encode("ascii") + b"\r\n\r\n" + body)
+        # A client that is still sending would get a reset in place of the answer.
+        self.transport.write_eof()
+        self._timer = self.loop.call_later(LINGER, self.transport.close)
+
+    def _expect(self) -> None:
+        self._calm()
+        self._timer = self.loop.call_later(HEAD_TIME, self._too_late)
+
+    def _calm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_late(self) -> None:
+        if self._head and not self._refused and not self.transport.is_closing():
+            self.refuse(408, f"the headers did not come within {HEAD_TIME:g} s")
