@@ -1,7 +1,7 @@
 # One command for each thing a contributor does.  PYTHON is the environment's interpreter.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check format lint types floors test proof system bench docs
+.PHONY: check format lint types floors test proof system long bench docs
 
 check: format lint types floors test
 
@@ -28,6 +28,10 @@ proof:
 # a real systemd and a real cron, in a container; needs root
 system:
 	$(PYTHON) -m pytest -m system
+
+# all that the default run leaves out; needs root.  Most of it waits: one process more than cores
+long:
+	$(PYTHON) -m pytest -m 'slow or system' -n 3
 
 bench:
 	$(PYTHON) -m benchmarks
