@@ -38,3 +38,4 @@ bench:
 
 docs:
 	$(PYTHON) docs/reference.py
+	$(PYTHON) docs/manual.py

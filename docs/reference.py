@@ -14,7 +14,7 @@ PAGE = Path(__file__).with_name("cli.md")
 HEAD = """\
 # The command line
 
-This page is made from the command's own help by `make docs`.
+<!-- Made from the command's own help by `make docs`. -->
 
 stdout carries the answer and nothing else; everything for people goes to stderr. In a pipe answers
 are plain lines, on a terminal tables, and with `--json` one object with `"schema": 1`, whose times
