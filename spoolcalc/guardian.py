@@ -32,18 +32,18 @@ from contextlib import suppress
 
 from spoolcalc import files, orphans
 from spoolcalc.errors import StorageFailure
+from spoolcalc.pump import Pump
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, NoReturn
 
-#: Bytes that are moved from a pipe to a file at one go.
-CHUNK = 64 * 1024
 #: How long (seconds) is waited for what was killed to be gone; what hangs in the kernel dies later.
 HANGS = 5.0
-#: What Python or :func:`serve` has ignored, and the command must not.
-_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP)
+#: What Python, :func:`serve`, or a shell that started the worker in the background has ignored, and
+#: the command must not.
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 #: What a guardian says first: from here on, the command may have run.
 BEGUN = b"+"
 #: How a message begins: its length in so many bytes.
@@ -143,48 +143,6 @@ def decode(data: bytes) -> dict[str, Any] | None:
     return message
 
 
-class _Pump:
-    """Moves what comes out of a pipe into a file, at most ``bound`` bytes of it."""
-
-    def __init__(self, file: int, path: str, bound: int | None) -> None:
-        self.source, self.theirs = os.pipe()
-        os.set_blocking(self.source, False)
-        self.file = file
-        self.path = path
-        self.cut = False
-        self._left = bound
-        self._splices = hasattr(os, "splice")
-
-    def move(self) -> int | None:
-        """Move what is there, a chunk at most; return how much; None: nothing now; 0: no more."""
-        size = CHUNK if self._left is None else min(CHUNK, self._left)
-        try:
-            if size:
-                moved = self._move(size)
-            else:
-                moved = len(os.read(self.source, CHUNK))
-                self.cut = self.cut or moved > 0
-        except BlockingIOError:
-            return None
-        if self._left:
-            self._left -= moved
-        return moved
-
-    def _move(self, size: int) -> int:
-        if self._splices:
-            try:
-                return os.splice(self.source, self.file, size, flags=os.SPLICE_F_NONBLOCK)
-            except OSError as error:
-                if error.errno not in (errno.EINVAL, errno.ENOSYS):
-                    raise
-                self._splices = False  # this file system has none
-        data = os.read(self.source, size)
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self.file, rest) :]
-        return len(data)
-
-
 class _Guard:
     """One command, from its start to the end of all that it started."""
 
@@ -197,7 +155,7 @@ class _Guard:
         self._death = death
         bound = request["max_output"]
         self._pumps = {
-            pump.source: pump for pump in map(_Pump, output, request["output"], [bound, bound])
+            pump.source: pump for pump in map(Pump, output, request["output"], [bound, bound])
         }
         self._kill_at: float | None = None
         self._abandon_at: float | None = None
@@ -331,7 +289,7 @@ class _Guard:
             except ProcessLookupError:  # it was forked, and has no group of its own yet
                 os.kill(self._pid, number)
 
-    def _pump(self, pump: _Pump) -> int | None:
+    def _pump(self, pump: Pump) -> int | None:
         """Move a chunk, as ``move`` does; 0 also if what comes cannot be kept."""
         try:
             return pump.move()
@@ -340,7 +298,7 @@ class _Guard:
             self._kill_within(0)
             return 0
 
-    def _drain(self, pump: _Pump) -> None:
+    def _drain(self, pump: Pump) -> None:
         """Take what is still in the pipe, and no more: a stranger may hold its other end."""
         while self._pump(pump):
             pass
