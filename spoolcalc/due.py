@@ -23,18 +23,21 @@ if TYPE_CHECKING:
     from spoolcalc.layout import Layout
 
 
+#: The mtime of a directory is the same for changes that are less than this (seconds) apart.
+COARSE = 0.1
+
+
 class Calendar:
     """Promotes what is due.  For one thread.
 
-    What it remembers of a directory holds while the directory's mtime stands still; an mtime so
-    recent that a change could hide behind it is not trusted.
+    What it remembers of a directory holds while the directory's mtime stands still.
     """
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._buckets: list[str] = []  # in order
-        self._seen = 0  # the mtime of delayed/, in nanoseconds, when they were listed
-        self._jobs: dict[str, tuple[int, list[tuple[float, str]]]] = {}  # of buckets that have come
+        self._watched = _Watched()
+        self._jobs: dict[str, tuple[_Watched, list[tuple[float, str]]]] = {}  # of buckets that came
 
     def promote(self) -> float:
         """Make runnable all that is due; return in how many seconds the next one may be."""
@@ -51,7 +54,7 @@ class Calendar:
         status = reading.status(self._layout.delayed)
         if status is None:
             self._buckets = []
-        elif status.st_mtime_ns != self._seen:
+        elif self._watched.is_stale(status.st_mtime_ns):
             found = []
             for entry in reading.entries(self._layout.delayed) or ():
                 if is_bucket(entry.name) and entry.is_dir(follow_symlinks=False):
@@ -60,7 +63,6 @@ class Calendar:
                     quarantine(self._layout, entry.path, "neither a bucket nor a job of delayed/")
             self._buckets = sorted(found)
             self._jobs = {name: jobs for name, jobs in self._jobs.items() if name in set(found)}
-            self._seen = _trusted(status.st_mtime_ns)
 
     def _promote_from(self, bucket: str, now: float) -> float:
         """Promote what is due in a bucket; return in how many seconds its next one is."""
@@ -68,17 +70,14 @@ class Calendar:
         status = reading.status(path)
         if status is None:
             return math.inf
-        seen, jobs = self._jobs.get(bucket, (-1, []))
-        if status.st_mtime_ns != seen:
-            seen, jobs = (
-                _trusted(status.st_mtime_ns),
-                self._list(path, {name: due for due, name in jobs}),
-            )
+        watched, jobs = self._jobs.get(bucket) or (_Watched(), [])
+        if watched.is_stale(status.st_mtime_ns):
+            jobs = self._list(path, {name: due for due, name in jobs})
         while jobs and jobs[-1][0] <= now:
             promote(self._layout, f"{path}/{jobs[-1][1]}")
             jobs.pop()  # only now: one that was refused must be met again
-            seen = 0  # this changed the directory
-        self._jobs[bucket] = seen, jobs
+            watched = _Watched()  # this changed the directory
+        self._jobs[bucket] = watched, jobs
         if jobs:
             return jobs[-1][0] - now
         files.remove_directory(path)
@@ -104,6 +103,26 @@ class Calendar:
         return sorted(jobs, reverse=True)
 
 
-def _trusted(changed: int) -> int:
-    """Return a directory's mtime (nanoseconds) if it is so old that the next change will differ."""
-    return changed if time.time_ns() - changed > 100_000_000 else 0
+class _Watched:
+    """Whether a directory must be listed anew, to judge by its mtime.
+
+    A change may hide behind one of the same moment, so that an mtime counts only after it has stood
+    still for ``COARSE`` seconds: as they pass here, for its own clock may be another's.
+    """
+
+    __slots__ = ("_mtime", "_since")
+
+    def __init__(self) -> None:
+        self._mtime = -1
+        self._since: float | None = None
+
+    def is_stale(self, mtime: int) -> bool:
+        """Tell, just before it would be listed, whether it must be, given its mtime."""
+        now = time.monotonic()
+        if mtime != self._mtime:
+            self._mtime, self._since = mtime, now
+        elif self._since is None:
+            return False
+        elif now - self._since > COARSE:
+            self._since = None  # what is listed now holds
+        return True

@@ -12,7 +12,9 @@ Jobs that wait for this one are let go between the two: they find its outcome in
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import time
 from contextlib import suppress
 
@@ -192,8 +194,12 @@ def _replace(
             files.date(temporary, again)
         files.sync([descriptor], [temporary])
         # A path that is gone must not come back: the rename alone would make it again.
-        if reading.status(path) is not None and files.move(temporary, path):
-            return True
+        if reading.status(path) is not None:
+            if files.move(temporary, path):
+                return True
+            if reading.status(path) is not None:  # it is not the job that is gone
+                gone = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+                return StorageFailure("record", temporary, gone)
     except StorageFailure as error:
         try_to_remove(temporary)
         return error

@@ -5,7 +5,9 @@ There are two proofs that a worker's jobs may be given to another:
 - *death*: its lock can be taken.  The kernel drops a lock at the instant its process dies.  Only
   locks of the same running kernel, or on a file system of this host alone, prove anything.
 - *silence*: its file was not touched for longer than its lease, by the file server's clock, and
-  still was not when it was looked at again a heartbeat later.  A suspended laptop is not dead.
+  still was not when it was looked at again a heartbeat later.  A suspended laptop is not dead, and
+  neither is a worker whose clock was set: the second look counts the seconds by a clock that nobody
+  sets, if it can, and a file that was touched in the future has to stand still for a whole lease.
 
 Not promised: that a worker that was given up for its silence has stopped.  It is fenced off: its
 directory was renamed, so that nothing it does can reach the job any more.
@@ -14,6 +16,7 @@ directory was renamed, so that nothing it does can reach the job any more.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 
@@ -79,11 +82,14 @@ def given_up(layout: Layout, worker: str, now: float) -> Proof | None:
     if _proves_death(layout, identity) and (lock := try_lock(path)) is not None:
         return Proof("it died", lock, here=here)
     seconds = float(identity.get("lease", DEFAULT_LEASE))
-    if now - status.st_mtime <= seconds:
+    silence = now - status.st_mtime
+    if abs(silence) <= seconds:
         return None
-    if not _silent_still(layout, worker, status.st_mtime_ns, seconds / RENEWALS, now):
+    patience = seconds / RENEWALS if silence > 0 else seconds
+    if not _silent_still(layout, worker, status.st_mtime_ns, patience, now):
         return None
-    return Proof(f"it was silent for {now - status.st_mtime:.0f} s", here=here)
+    how = f"for {silence:.0f} s" if silence > 0 else "since before the clock was set back"
+    return Proof(f"it was silent {how}", here=here)
 
 
 def alive(layout: Layout, worker: str) -> bool:
@@ -123,16 +129,21 @@ def read_identity(layout: Layout, worker: str) -> dict[str, Any]:
     return {name: identity[name] for name in _KINDS if type(identity.get(name)) in _KINDS[name]}
 
 
-def _silent_still(layout: Layout, worker: str, touched: int, heartbeat: float, now: float) -> bool:
-    """Second look: was the same silence noted at least a heartbeat ago?  Else note it now."""
+def _silent_still(layout: Layout, worker: str, touched: int, patience: float, now: float) -> bool:
+    """Second look: was the same silence noted at least ``patience`` ago?  Else note it now.
+
+    So long ago by the file system's clock, unless that was set back meanwhile, and, if it was noted
+    under this same kernel, also by the one that goes on whatever is set.
+    """
     note = layout.silence_of(worker)
-    seen = str(touched).encode("ascii")
+    seen = f"{touched} {host.elapsed():.3f} {host.boot()}".encode("ascii", "replace")
     try:
         noted = reading.read(note, _LARGEST)
     except reading.Unreadable:
         noted = None
-    if noted is not None and noted[0] == seen:
-        return now - noted[1].st_mtime >= heartbeat
+    if noted is not None and noted[0].split(b" ", 1)[0] == seen.split(b" ", 1)[0]:
+        ago = now - noted[1].st_mtime
+        return (ago < 0 or ago >= patience) and _elapsed(noted[0], seen) >= patience
     files.remove(note)
     temporary = layout.temporary(worker, f"silent.{os.urandom(4).hex()}")
     files.close([files.write(temporary, seen, layout.file_mode)])
@@ -142,6 +153,16 @@ def _silent_still(layout: Layout, worker: str, touched: int, heartbeat: float, n
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _elapsed(noted: bytes, seen: bytes) -> float:
+    """Return the seconds between two notes, infinity if they do not tell."""
+    try:
+        _, then, boot = noted.split(b" ", 2)
+        _, now, this_boot = seen.split(b" ", 2)
+        return float(now) - float(then) if boot == this_boot else math.inf
+    except ValueError:
+        return math.inf
 
 
 def _proves_death(layout: Layout, identity: dict[str, Any]) -> bool:

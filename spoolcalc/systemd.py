@@ -110,8 +110,8 @@ WantedBy=timers.target
 """
 
 _CLEAN = """\
-# Removes what was fetched a week ago. Your own retention of what nobody fetched goes into a
-# drop-in: an empty ExecStart=, and one with --completed-older-than or --failed-older-than.
+# Removes what was fetched. For how long that is kept, and what else goes, is set by spool.toml in
+# the spool: keep_retrieved = "7d", keep_completed, keep_failed.
 [Unit]
 Description=Clean the spool {description}
 RequiresMountsFor={mounts}
@@ -120,7 +120,6 @@ ConditionPathExists={format}
 
 [Service]
 Type=oneshot
-# What is kept for how long, spool.toml says; else all goes that was fetched.
 ExecStart={program} clean
 Nice=10
 IOSchedulingClass=idle

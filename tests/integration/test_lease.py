@@ -123,8 +123,15 @@ def test_a_lock_on_a_local_file_system_outlives_a_reboot_as_proof(spool: Spool) 
     assert spool.sweep().put_back == [claim.job.id]
 
 
-def test_silence_must_last_through_a_second_look(spool: Spool) -> None:
-    """The first look leaves a note; the second, a heartbeat later, acts if nothing has changed."""
+def test_silence_must_last_through_a_second_look(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look leaves a note; the second, a heartbeat later, acts if nothing has changed.
+
+    A heartbeat by the clock that stamps files, and by the one that nobody sets.
+    """
+    clock = [1000.0]
+    monkeypatch.setattr(host, "elapsed", lambda: clock[0])
     taken = Lease.take(spool.layout, 6.0)
     claimed_by(spool, taken)
     lock = spool.layout.lock_of(taken.worker)
@@ -133,6 +140,10 @@ def test_silence_must_last_through_a_second_look(spool: Spool) -> None:
     assert given_up(spool.layout, taken.worker, now) is None
     note = spool.layout.silence_of(taken.worker)
     noted = os.stat(note).st_mtime
+    clock[0] += 0.9
+    assert given_up(spool.layout, taken.worker, noted + 0.9) is None
+    assert given_up(spool.layout, taken.worker, noted + 86_400) is None, "it was set ahead"
+    clock[0] += 0.2
     assert given_up(spool.layout, taken.worker, noted + 0.9) is None
     proof = given_up(spool.layout, taken.worker, noted + 1.1)
     assert proof is not None
@@ -155,12 +166,43 @@ def test_a_suspended_machine_s_worker_is_not_given_up(spool: Spool) -> None:
     spool.leave(taken)
 
 
-def test_a_clock_that_is_set_back_makes_nobody_silent(spool: Spool) -> None:
-    """A lock that was touched in the future is young."""
+def test_a_clock_that_is_set_back_makes_nobody_silent(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock that was touched in the future must stand still for a whole lease; then it counts."""
+    clock = [1000.0]
+    monkeypatch.setattr(host, "elapsed", lambda: clock[0])
     taken = Lease.take(spool.layout, 6.0)
     future = time.time() + 86_400
     os.utime(spool.layout.lock_of(taken.worker), (future, future))
-    assert given_up(spool.layout, taken.worker, time.time()) is None
+    now = time.time()
+    assert given_up(spool.layout, taken.worker, now) is None
+    clock[0] += 5.9
+    assert given_up(spool.layout, taken.worker, now + 5.9) is None
+    clock[0] += 0.2
+    proof = given_up(spool.layout, taken.worker, now + 6.2)
+    assert proof is not None
+    assert proof.reason == "it was silent since before the clock was set back"
+    taken.renew()
+    assert given_up(spool.layout, taken.worker, now + 6.2) is None
+    spool.leave(taken)
+
+
+def test_a_note_of_an_earlier_boot_is_judged_by_its_time(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another host's, too, and one that an earlier version wrote."""
+    taken = Lease.take(spool.layout, 6.0)
+    lock = spool.layout.lock_of(taken.worker)
+    now = os.stat(lock).st_mtime
+    os.utime(lock, (now - 7, now - 7))
+    assert given_up(spool.layout, taken.worker, now) is None
+    note = Path(spool.layout.silence_of(taken.worker))
+    for told in (b" 99999999.0 another boot", b"", b" strange"):
+        note.write_bytes(note.read_bytes().split(b" ")[0] + told)
+        noted = note.stat().st_mtime
+        assert given_up(spool.layout, taken.worker, noted + 0.9) is None
+        assert given_up(spool.layout, taken.worker, noted + 1.1) is not None
     spool.leave(taken)
 
 
