@@ -103,6 +103,26 @@ def make_shared(path: str, group: str) -> Layout:
     return layout
 
 
+def upgrade(path: str) -> tuple[Layout, list[str]]:
+    """Bring the spool at ``path`` up to what this version makes; return also what was missing.
+
+    There has been one format so far, and earlier versions of it had fewer directories.  Others may
+    be at work in the spool, for nothing that is there is changed, and killed half-way it may be
+    done again.  Raises as :func:`open_spool` does, before anything is done to a newer spool.
+    """
+    layout = open_spool(path)
+    directories = [
+        name
+        for name in DIRECTORIES
+        if files.make_directory(f"{layout.root}/{name}", layout.directory_mode)
+    ]
+    bells = [name for name in ("bell", "done") if reading.status(f"{layout.root}/{name}") is None]
+    for name in bells:
+        files.ring(f"{layout.root}/{name}", layout.file_mode)
+    files.sync_directory(layout.root)
+    return layout, [*directories, *bells]
+
+
 def _make_top(layout: Layout) -> None:
     parent = os.path.dirname(layout.root)
     missing = []
@@ -157,7 +177,7 @@ def _read_format(layout: Layout) -> dict[str, object] | None:
     if version > FORMAT:
         raise NewerFormat(
             f"{layout.root} has format {version}, and this version knows formats up to {FORMAT}",
-            "Upgrade spoolcalc. Nothing was touched.",
+            "Install a newer spoolcalc. Nothing was touched.",
         )
     return dict(written)
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "config": Row("config", "Show what is set for the spool, and by what."),
     "doctor": Row("examining", "Tell what is wrong with the spool, and mend it."),
     "init": Row("upkeep", "Make a spool, private or for a group."),
+    "upgrade": Row("upkeep", "Bring a spool of an earlier version up to date."),
     "unit": Row("unit", "Print or install the units for systemd."),
 }
 

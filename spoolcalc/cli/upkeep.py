@@ -1,4 +1,4 @@
-"""``spool clean`` and ``spool init``."""
+"""``spool clean``, ``spool init`` and ``spool upgrade``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from spoolcalc import access, output
 from spoolcalc.cli.app import finish
 from spoolcalc.cli.options import JsonOption, SpoolOption
+from spoolcalc.document import FORMAT
 from spoolcalc.errors import OK
 from spoolcalc.render.cleaned import as_line, as_object
 from spoolcalc.render.text import json_answer
@@ -83,6 +84,30 @@ def init(
         else:
             layout = access.make_shared(path, group)
         output.answer(f"{layout.root}\n")
+        return OK
+
+    finish(context, spool, action)
+
+
+def upgrade(
+    context: typer.Context,
+    *,
+    as_json: JsonOption = False,
+    spool: SpoolOption = None,
+) -> None:
+    """Bring a spool of an earlier version up to date, and print what it lacked.
+
+    It may be in use, and every job stays where it is. A spool of a newer version is refused.
+    """
+
+    def action(path: str) -> int:
+        layout, made = access.upgrade(path)
+        if as_json:
+            output.answer(json_answer(spool=layout.root, format=FORMAT, made=made))
+        elif made:
+            output.answer("".join(f"made {name}\n" for name in made))
+        else:
+            output.tell("spool: it lacks nothing")
         return OK
 
     finish(context, spool, action)

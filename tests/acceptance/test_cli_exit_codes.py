@@ -133,6 +133,8 @@ def test_the_table_is_that_of_the_errors() -> None:
         "NoSpool": 7,
         "NotYours": 7,
         "NewerFormat": 7,
+        "BadSettings": 7,
+        "CeilingReached": 7,
         "CorruptDocument": 7,
         "StorageFailure": 7,
     }
