@@ -21,8 +21,11 @@ _LARGEST_GROUP = 2**32 - 2
 
 
 def default_path() -> str:
-    """Return the spool to use when none is named: ``SPOOL_DIR``, else in the user's state."""
-    named = os.environ.get("SPOOL_DIR")
+    """Return the spool to use when none is named: ``SPOOL_URL``, ``SPOOL_DIR``, or the user's own.
+
+    ``SPOOL_URL`` is a server's, for those commands that can ask one.
+    """
+    named = os.environ.get("SPOOL_URL") or os.environ.get("SPOOL_DIR")
     if named:
         return named
     state = os.environ.get("XDG_STATE_HOME", "")
@@ -65,7 +68,18 @@ def open_spool(path: str, *, create: bool = False) -> Layout:
     return Layout(layout.root, shared=shared)
 
 
+def is_url(path: str) -> bool:
+    """Tell whether a spool is named by the URL of a server."""
+    return path.startswith(("http://", "https://", "unix:"))
+
+
 def _layout(path: str, *, shared: bool = False) -> Layout:
+    if is_url(path):
+        raise UsageError(
+            f"{path} is the URL of a server, and this needs the directory",
+            "submit, status, fetch, wait, cancel and retry can ask a server. "
+            "--spool PATH names a directory all the same.",
+        )
     if not path or "\0" in path:
         raise UsageError(f"not a path: {path!r}")
     try:

@@ -17,6 +17,7 @@ from spoolcalc.errors import SpoolError, StorageFailure, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import NoReturn
 
 _STDOUT, _STDERR = 1, 2
@@ -54,19 +55,29 @@ def copy(descriptor: int, path: str) -> int:
 
     The bytes as they are, however many: few are in memory at once.  ``path`` is for messages.
     """
-    copied = 0
-    while True:
-        try:
-            data = os.read(descriptor, _CHUNK)
-        except OSError as error:
-            raise StorageFailure("read", path, error) from error
-        if not data:
-            break
+
+    def chunks() -> Iterator[bytes]:
+        while True:
+            try:
+                data = os.read(descriptor, _CHUNK)
+            except OSError as error:
+                raise StorageFailure("read", path, error) from error
+            if not data:
+                return
+            yield data
+
+    return pour(chunks())
+
+
+def pour(chunks: Iterable[bytes]) -> int:
+    """Write bytes as they come; return how many."""
+    poured = 0
+    for data in chunks:
         _write(data)
-        copied += len(data)
-    if copied:
+        poured += len(data)
+    if poured:
         _settle()
-    return copied
+    return poured
 
 
 def _write(data: bytes) -> None:

@@ -5,25 +5,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import threading
 import time
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pytest
+import uvicorn
 from conftest import COMMAND, HANGS, Jobs
+from uvicorn.server import ServerState
 
 import spoolcalc
 from spoolcalc import Spool, State
+from spoolcalc.http.app import application
+from spoolcalc.http.guard import Policy
+from spoolcalc.http.protocol import Protocol
+from spoolcalc.http.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+
+T = TypeVar("T")
 
 
 class Answer(NamedTuple):
@@ -176,3 +187,60 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         if server.process.poll() is None:
             server.process.kill()
         server.process.wait()
+
+
+class Loop:
+    """An event loop in a thread, in which servers are started that cost next to nothing."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something in the loop, and return what comes of it."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(HANGS)
+
+    def close(self) -> None:
+        """End the thread."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(HANGS)
+        self.loop.close()
+
+    @contextmanager
+    def server(self, spool: Path) -> Iterator[str]:
+        """Serve a spool for the length of the block; the URL is given."""
+        service = Service(Spool(spool, create=True), allow=["exec"])
+        config = uvicorn.Config(
+            application(service, Policy(["localhost"])), ws="none", lifespan="off", log_config=None
+        )
+        config.load()
+        state = ServerState()
+
+        async def begin() -> asyncio.Server:
+            service.watcher.start()
+            return await self.loop.create_server(
+                lambda: Protocol(config, state, {}, self.loop), "127.0.0.1", 0
+            )
+
+        async def end() -> None:
+            service.watcher.stop()
+            server.close()
+            for connection in list(state.connections):
+                connection.transport.close()
+            await asyncio.gather(*state.tasks, return_exceptions=True)
+
+        server = self.do(begin())
+        try:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            self.do(end())
+            service.close()
+
+
+@pytest.fixture(scope="session")
+def http_loop() -> Iterator[Loop]:
+    """Give the loop for servers that live in the process of the tests."""
+    loop = Loop()
+    yield loop
+    loop.close()

@@ -9,7 +9,7 @@ import typer
 from spoolcalc import __version__, access, output
 from spoolcalc.boundary import guard
 from spoolcalc.cli.lazy import PLAIN, group
-from spoolcalc.cli.options import SpoolOption
+from spoolcalc.cli.options import PlaceOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 
 def _main(
     context: typer.Context,
-    spool: SpoolOption = None,
+    spool: PlaceOption = None,
     version: Annotated[  # noqa: ARG001 - its callback does it all
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),

@@ -7,7 +7,14 @@ from typing import Annotated
 import typer
 
 from spoolcalc.cli.app import finish
-from spoolcalc.cli.options import Ids, IdsOrNone, JsonOption, SpoolOption, offer_operations
+from spoolcalc.cli.options import (
+    Ids,
+    IdsOrNone,
+    JsonOption,
+    PlaceOption,
+    SpoolOption,
+    offer_operations,
+)
 from spoolcalc.commands import changing
 from spoolcalc.errors import UsageError
 from spoolcalc.units import seconds
@@ -26,7 +33,7 @@ def cancel(
         ),
     ] = None,
     as_json: JsonOption = False,
-    spool: SpoolOption = None,
+    spool: PlaceOption = None,
 ) -> None:
     """Cancel jobs: what waits never runs, what runs is ended."""
 
@@ -49,7 +56,7 @@ def retry(
             autocompletion=offer_operations,
         ),
     ] = None,
-    spool: SpoolOption = None,
+    spool: PlaceOption = None,
 ) -> None:
     """Have failed jobs run again, no attempt held against them, and print their ids."""
 

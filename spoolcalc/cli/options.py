@@ -45,6 +45,18 @@ SpoolOption = Annotated[
         show_default=False,
     ),
 ]
+#: That of commands which can also ask a server.
+PlaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--spool",
+        "--url",
+        metavar="PATH",
+        help="The spool directory, or a server's URL; else SPOOL_URL, else SPOOL_DIR, "
+        "else ~/.local/state/spool.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until it is finished.")]
 ExitCodeOption = Annotated[

@@ -12,6 +12,7 @@ from spoolcalc.cli.options import (
     Ids,
     IdsOrNone,
     JsonOption,
+    PlaceOption,
     SpoolOption,
     TimeoutOption,
     WaitOption,
@@ -40,7 +41,7 @@ def status(
         ),
     ] = None,
     as_json: JsonOption = False,
-    spool: SpoolOption = None,
+    spool: PlaceOption = None,
 ) -> None:
     """Tell how many jobs there are in each state and who works, or all about some jobs."""
 
@@ -65,7 +66,7 @@ def wait(
     timeout: TimeoutOption = None,
     exit_code: ExitCodeOption = False,
     as_json: JsonOption = False,
-    spool: SpoolOption = None,
+    spool: PlaceOption = None,
 ) -> None:
     """Wait until jobs have ended, and print each one's id and state as it ends."""
 
@@ -86,7 +87,7 @@ def fetch(
     keep: Annotated[bool, typer.Option("--keep", help="Do not mark it retrieved.")] = False,
     exit_code: ExitCodeOption = False,
     as_json: JsonOption = False,
-    spool: SpoolOption = None,
+    spool: PlaceOption = None,
 ) -> None:
     """Print each job's result, and mark it retrieved."""
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from spoolcalc import output
+from spoolcalc import access, output
 from spoolcalc.cli.app import finish
-from spoolcalc.cli.options import JsonOption, SpoolOption, offer_operations
+from spoolcalc.cli.options import JsonOption, PlaceOption, offer_operations
 from spoolcalc.commands import submitting
 from spoolcalc.errors import OK, UsageError
 from spoolcalc.job import COMMAND, DEFAULT_PRIORITY
@@ -147,7 +147,7 @@ def submit(
         bool, typer.Option("--exit-code", help="With --wait: exit as the command did.")
     ] = False,
     as_json: JsonOption = False,
-    spool: SpoolOption = None,
+    spool: PlaceOption = None,
 ) -> None:
     """Submit a job and print its id, once it is safe on disk."""
 
@@ -246,17 +246,18 @@ def _submit_from(
     keep_going: bool,
     as_json: bool,
 ) -> int:
-    from spoolcalc.commands import feeding
+    from spoolcalc.commands import feeding, sending
 
+    submit_from = sending.send_from if access.is_url(path) else feeding.submit_from
     if not output.errors_on_terminal() or output.on_terminal():
-        return feeding.submit_from(path, file, keep_going=keep_going, as_json=as_json, **options)
+        return submit_from(path, file, keep_going=keep_going, as_json=as_json, **options)
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (BarColumn(), TextColumn("{task.fields[jobs]} jobs"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=feeding.size_of(file), jobs=0)
-        return feeding.submit_from(
+        return submit_from(
             path,
             file,
             keep_going=keep_going,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spoolcalc import output
-from spoolcalc.commands.several import beside, code_of, each, ids_from
+from spoolcalc.commands.several import beside, code_of, each, ids_from, spool_at
 from spoolcalc.errors import CANCELLED, FAILED, OK
 from spoolcalc.render import jobs
 from spoolcalc.spool import Spool
@@ -19,7 +19,7 @@ def cancel(
     path: str, words: Sequence[str], *, patience: float | None = None, as_json: bool = False
 ) -> int:
     """Cancel jobs: what waits never runs, what runs is ended.  Too late is told, and 1."""
-    spool = Spool(path)
+    spool = spool_at(path)
     found: list[Job] = []
 
     def serve(job_id: str) -> int:
@@ -38,7 +38,7 @@ def cancel(
 
 def retry(path: str, words: Sequence[str]) -> int:
     """Have failed jobs run again, and print their ids."""
-    spool = Spool(path)
+    spool = spool_at(path)
 
     def serve(job_id: str) -> int:
         output.answer(spool.retry(job_id).id + "\n")
@@ -49,7 +49,7 @@ def retry(path: str, words: Sequence[str]) -> int:
 
 def retry_failed(path: str, operation: str | None = None) -> int:
     """Have all failed jobs (of one operation) run again, and print their ids."""
-    for job_id in Spool(path).retry_failed(operation):
+    for job_id in spool_at(path).retry_failed(operation):
         output.answer(job_id + "\n")
     return OK
 

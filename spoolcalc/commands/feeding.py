@@ -52,19 +52,19 @@ def submit_from(
     defaults = settings.at_submit
     code = OK
     done = 0
-    for read, lines in _chunks(file):
+    for read, lines in read_lines(file):
         group: list[tuple[int, Document]] = []
         bad: UsageError | None = None
         for number, line in lines:
             try:
-                words = _words(line)
+                words = split(line)
                 if words:
                     operands = operands_of(words[0], words[1:])
                     group.append(
                         (number, prepare(words[0], operands, defaults=defaults, **options))
                     )
             except UsageError as error:
-                bad = UsageError(*_named(error, file, number, done + len(group)))
+                bad = UsageError(*placed(error, file, number, done + len(group)))
                 if not keep_going:
                     break
                 output.tell_error(bad)
@@ -89,7 +89,7 @@ def size_of(file: str) -> int | None:
     return None if status is None else status.st_size or None
 
 
-def _chunks(file: str) -> Iterator[tuple[int, list[tuple[int, bytes]]]]:
+def read_lines(file: str) -> Iterator[tuple[int, list[tuple[int, bytes]]]]:
     """Yield the bytes read so far and the numbered lines that have come together."""
     descriptor = 0 if file == "-" else _open(file)
     number = read = 0
@@ -124,13 +124,14 @@ def _submit(
     ids, reached = submit_some(spool.layout, settings, documents)
     numbers = [number for number, _ in group]
     if ids:
-        _print(ids, numbers[: len(ids)], as_json=as_json)
+        print_ids(ids, numbers[: len(ids)], as_json=as_json)
     if reached is not None:
-        where, hint = _named(reached, file, numbers[len(ids)], before + len(ids))
+        where, hint = placed(reached, file, numbers[len(ids)], before + len(ids))
         raise CeilingReached(reached.ceiling, where, hint)
 
 
-def _print(ids: Sequence[str], numbers: Sequence[int], *, as_json: bool) -> None:
+def print_ids(ids: Sequence[str], numbers: Sequence[int], *, as_json: bool) -> None:
+    """Print ids, one a line, with the numbers of their lines if as JSON."""
     if as_json:
         pairs = zip(ids, numbers, strict=True)
         text = "".join(json_answer(id=job_id, line=number) for job_id, number in pairs)
@@ -151,7 +152,8 @@ def _open(file: str) -> int:
         raise UsageError(f"cannot read {file}: {reason}") from error
 
 
-def _words(line: bytes) -> list[str]:
+def split(line: bytes) -> list[str]:
+    """Return the words of a line; none if there is nothing to submit in it."""
     if len(line) > LONGEST_LINE:
         raise UsageError(f"longer than {LONGEST_LINE} bytes")
     try:
@@ -168,7 +170,7 @@ def _words(line: bytes) -> list[str]:
         raise UsageError(f"cannot be split into words: {error}") from error
 
 
-def _named(error: SpoolError, file: str, number: int, before: int) -> tuple[str, str]:
+def placed(error: SpoolError, file: str, number: int, before: int) -> tuple[str, str]:
     """Return what is wrong with a line, and the hint, which says what became of the others."""
     where = "standard input" if file == "-" else file
     jobs = "1 job before it was" if before == 1 else f"{before} jobs before it were"

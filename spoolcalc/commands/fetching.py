@@ -6,7 +6,7 @@ import os
 import time
 
 from spoolcalc import lookup, output, reading
-from spoolcalc.commands.several import beside, code_of, each, ids_from
+from spoolcalc.commands.several import beside, code_of, each, ids_from, spool_at
 from spoolcalc.errors import OK
 from spoolcalc.job import COMMAND, State
 from spoolcalc.render import jobs
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spoolcalc.job import Job
+    from spoolcalc.remote.spool import Remote
 
 
 def fetch(
@@ -33,7 +34,7 @@ def fetch(
 
     A command's result is what it wrote to its stdout, byte by byte.  ``exit_code``: return its own.
     """
-    spool = Spool(path)
+    spool = spool_at(path)
     until = None if timeout is None else time.monotonic() + timeout
     found: list[Job] = []
 
@@ -62,8 +63,11 @@ def fetch(
     return code
 
 
-def _print_output(spool: Spool, job: Job) -> None:
+def _print_output(spool: Spool | Remote, job: Job) -> None:
     """Print what a command wrote; one that failed may have been ended before it was begun."""
+    if not isinstance(spool, Spool):
+        output.pour(spool.output(job, "stdout"))
+        return
     path = lookup.output_of(spool.layout, job, "stdout")
     descriptor = None if path is None else reading.plain_file(path)
     if path is not None and descriptor is not None:
@@ -83,6 +87,6 @@ def _tell(job: Job) -> None:
         output.tell(f"spool: job {job.id} wrote more than was kept of it")
 
 
-def _mark(spool: Spool, job_id: str) -> int:
+def _mark(spool: Spool | Remote, job_id: str) -> int:
     spool.fetch(job_id)
     return OK

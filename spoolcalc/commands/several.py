@@ -5,17 +5,27 @@ An error of one does not stop the others, and the exit code is the highest.
 
 from __future__ import annotations
 
-from spoolcalc import lookup, output
+from spoolcalc import access, lookup, output
 from spoolcalc.errors import CANCELLED, FAILED, OK, SpoolError, UsageError
 from spoolcalc.job import State
 from spoolcalc.render import jobs
+from spoolcalc.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from spoolcalc.job import Job
-    from spoolcalc.spool import Spool
+    from spoolcalc.remote.spool import Remote
+
+
+def spool_at(path: str) -> Spool | Remote:
+    """Return the spool at a path, or the one of the server at a URL."""
+    if not access.is_url(path):
+        return Spool(path)
+    from spoolcalc.remote.spool import Remote
+
+    return Remote(path)
 
 
 def ids_from(words: Sequence[str]) -> Sequence[str]:
@@ -59,12 +69,15 @@ def code_of(job: Job, *, as_command: bool = False) -> int:
     return CANCELLED if outcome.reason == "cancelled" else FAILED
 
 
-def beside(spool: Spool) -> Callable[[Job], dict[str, object]]:
+def beside(spool: Spool | Remote) -> Callable[[Job], dict[str, object]]:
     """Return what looks up the things that lie beside a job's document, if it has them."""
-    return lambda job: lookup.beside(spool.layout, job)
+    if isinstance(spool, Spool):
+        layout = spool.layout
+        return lambda job: lookup.beside(layout, job)
+    return spool.beside
 
 
-def answer_json(spool: Spool, found: Iterable[Job]) -> None:
+def answer_json(spool: Spool | Remote, found: Iterable[Job]) -> None:
     """Print what ``jobs.all_json`` would, a job at a time, as it comes."""
     look = beside(spool)
     opening, closing = jobs.all_json([], look).split("[]")

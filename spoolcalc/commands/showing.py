@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 
 from spoolcalc import output
-from spoolcalc.commands.several import answer_json, beside, each, ids_from
+from spoolcalc.commands.several import answer_json, beside, each, ids_from, spool_at
 from spoolcalc.errors import OK
 from spoolcalc.job import State
 from spoolcalc.render import jobs
-from spoolcalc.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from spoolcalc.job import Job
+    from spoolcalc.remote.spool import Remote
+    from spoolcalc.spool import Spool
 
 #: How many jobs a table on a terminal shows.
 TABLE = 200
@@ -23,7 +24,7 @@ TABLE = 200
 
 def status(path: str, words: Sequence[str], *, as_json: bool = False) -> int:
     """Print what is known of each job."""
-    spool = Spool(path)
+    spool = spool_at(path)
     found: list[Job] = []
     look = beside(spool)
     shape = jobs.as_sheet if output.on_terminal() else jobs.as_line
@@ -47,7 +48,7 @@ def overview(path: str, *, as_json: bool = False) -> int:
     from spoolcalc.render import overview as views
     from spoolcalc.render.text import json_answer
 
-    spool = Spool(path)
+    spool = spool_at(path)
     seen, paused = spool.overview(), spool.paused
     if as_json:
         output.answer(json_answer(**views.as_object(seen, paused)))
@@ -74,7 +75,7 @@ def listing(
 
     However many there are, few are in memory at once.
     """
-    spool = Spool(path)
+    spool = spool_at(path)
     listed = _selected(spool, state, label, operation)
     look = beside(spool)
     if as_json:
@@ -98,7 +99,7 @@ def listing(
 
 
 def _selected(
-    spool: Spool, state: State | None, label: str | None, operation: str | None
+    spool: Spool | Remote, state: State | None, label: str | None, operation: str | None
 ) -> Iterator[Job]:
     """Yield jobs, each once, though one may move on from state to state meanwhile."""
     given = set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spoolcalc import output
+from spoolcalc import access, output
 from spoolcalc.commands.several import beside
 from spoolcalc.errors import OK, NoSpool
 from spoolcalc.job import COMMAND
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from spoolcalc.remote.spool import Remote
     from spoolcalc.settings import Settings
 
 
@@ -40,6 +41,13 @@ def settings_of(spool: Spool | None) -> Settings:
     return spool.settings if spool else load(None)
 
 
+def server_at(url: str) -> Remote:
+    """Return the spool of a server."""
+    from spoolcalc.remote.spool import Remote
+
+    return Remote(url)
+
+
 def submit(
     path: str,
     operation: str,
@@ -52,12 +60,18 @@ def submit(
     **options: Any,  # those of submission.prepare, which checks them
 ) -> int:
     """Submit one job and print its id, or with ``wait`` its result."""
-    there = opened(path)
-    defaults = settings_of(there).at_submit
-    document = prepare(operation, operands_of(operation, operands), defaults=defaults, **options)
-    # Only now that it is known to be good is a spool made for it.
-    spool = there or Spool(path, create=True)
-    [job_id] = spool.publish([document])
+    words = operands_of(operation, operands)
+    spool: Spool | Remote
+    if access.is_url(path):
+        spool = server_at(path)
+        defaults = load(None).at_submit
+        job_id = spool.submit(spool.ask_for(operation, words, {**defaults, **options}))
+    else:
+        there = opened(path)
+        document = prepare(operation, words, defaults=settings_of(there).at_submit, **options)
+        # Only now that it is known to be good is a spool made for it.
+        spool = there or Spool(path, create=True)
+        [job_id] = spool.publish([document])
     try:
         if wait:
             from spoolcalc.commands.fetching import fetch

@@ -22,7 +22,7 @@ from spoolcalc.http.jobs import Jobs
 from spoolcalc.http.lists import Lists
 from spoolcalc.http.problems import Refused, problem, refusal
 from spoolcalc.http.service import Gone
-from spoolcalc.http.submitting import Submitting
+from spoolcalc.http.submitting import OneOfMany, Submitting
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -133,7 +133,8 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _failed(_: Request, error: Exception) -> Response:
     assert isinstance(error, SpoolError)  # noqa: S101 - told to the type checker
-    return problem(error, 410 if isinstance(error, Gone) else None)
+    more = {"job": error.number} if isinstance(error, OneOfMany) else {}
+    return problem(error, 410 if isinstance(error, Gone) else None, **more)
 
 
 async def _bug(_: Request, error: Exception) -> Response:

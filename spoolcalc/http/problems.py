@@ -62,7 +62,9 @@ class Refused(Exception):
 def refusal(refused: Refused) -> Response:
     """Return the answer to a request that the server refuses."""
     code = _CODES.get(refused.status, USAGE)
-    return _response(refused.status, refused.message, refused.hint, code, refused.headers)
+    # Its own refusals tell clients that another try may succeed, whatever the spool is like.
+    more = {"busy": True} if refused.status == 503 else {}
+    return _response(refused.status, refused.message, refused.hint, code, refused.headers, **more)
 
 
 def problem(error: SpoolError, status: int | None = None, **more: object) -> Response:

@@ -87,7 +87,8 @@ class Protocol(HttpToolsProtocol):
         """Answer, and close the connection."""
         self._calm()
         code = UNUSABLE if status == 503 else USAGE
-        body = json.dumps(document(status, message, "", code)).encode() + b"\n"
+        more = {"busy": True} if status == 503 else {}
+        body = json.dumps(document(status, message, "", code, **more)).encode() + b"\n"
         head = [
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
             f"content-type: {MEDIA_TYPE}",

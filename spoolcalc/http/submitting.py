@@ -37,6 +37,14 @@ PREFIX = "/api/v1/"
 _SMALL = 4096
 
 
+class OneOfMany(UsageError):
+    """One job of a request is wrong: ``number``, from 1 on.  None of them was submitted."""
+
+    def __init__(self, number: int, error: UsageError) -> None:
+        super().__init__(f"job {number}: {error.message}", error.hint)
+        self.number = number
+
+
 class Submitting:
     """The handlers."""
 
@@ -124,9 +132,7 @@ class Submitting:
                 documents.append(self._document(fields, key))
             except UsageError as error:
                 if many:
-                    error.message = f"job {number}: {error.message}"
-                    hint = "Nothing of the request was submitted."
-                    error.hint = f"{error.hint}\n{hint}" if error.hint else hint
+                    raise OneOfMany(number, error) from error
                 raise
         return documents
 

@@ -33,7 +33,12 @@ def as_object(overview: Overview, paused: dict[str, str] | None) -> dict[str, An
                 "pid": view.pid,
                 "started": view.started,
                 "jobs": [
-                    {"id": job.id, "operation": job.operation, "since": timestamp(job.updated)}
+                    {
+                        "id": job.id,
+                        "operation": job.operation,
+                        "operands": list(job.operands),
+                        "since": timestamp(job.updated),
+                    }
                     for job in view.jobs
                 ],
             }

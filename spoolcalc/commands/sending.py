@@ -1,0 +1,104 @@
+"""``submit --from`` to a server: in groups, each of which it takes as a whole or not at all.
+
+A group with a bad line is sent again without it and without what follows, so that what comes before
+it is submitted; with ``keep_going`` the rest goes in the next group.
+"""
+
+from __future__ import annotations
+
+from spoolcalc import output
+from spoolcalc.commands.feeding import placed, print_ids, read_lines, split
+from spoolcalc.commands.submitting import operands_of, server_at
+from spoolcalc.errors import OK, USAGE, UsageError
+from spoolcalc.settings import load
+from spoolcalc.submission import GROUP
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from spoolcalc.remote.spool import Remote
+
+    Line = tuple[int, dict[str, Any]]
+
+#: The most characters of a group, so that a request stays well below what a server takes.
+LARGEST = 1_000_000
+
+
+def send_from(
+    url: str,
+    file: str,
+    *,
+    keep_going: bool = False,
+    as_json: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+    **options: Any,  # those of submission.prepare, which the server checks
+) -> int:
+    """Submit each line of ``file`` as ``feeding.submit_from`` does, to a server."""
+    sender = _Sender(server_at(url), file, keep_going=keep_going, as_json=as_json)
+    given = {**load(None).at_submit, **options}
+    for read, lines in read_lines(file):
+        for number, line in lines:
+            try:
+                words = split(line)
+            except UsageError as error:
+                sender.send()
+                sender.bad(error, number)
+                continue
+            if words:
+                operands = operands_of(words[0], words[1:])
+                sender.add(number, words[0], operands, given)
+        sender.send()
+        if on_progress is not None:
+            on_progress(read, sender.done)
+    return sender.code
+
+
+class _Sender:
+    """Sends lines in groups.  ``done`` is how many jobs were submitted, ``code`` the exit code."""
+
+    def __init__(self, spool: Remote, file: str, *, keep_going: bool, as_json: bool) -> None:
+        self.done = 0
+        self.code = OK
+        self._spool = spool
+        self._file = file
+        self._keep_going = keep_going
+        self._as_json = as_json
+        self._group: list[Line] = []
+        self._size = 0
+
+    def add(self, number: int, operation: str, operands: Any, options: dict[str, Any]) -> None:
+        """Have one more line, and send those there are if they are many."""
+        self._group.append((number, self._spool.ask_for(operation, operands, options)))
+        self._size += sum(map(len, operands))
+        if len(self._group) >= GROUP or self._size > LARGEST:
+            self.send()
+
+    def send(self) -> None:
+        """Send what there is."""
+        group, self._group, self._size = self._group, [], 0
+        while group:
+            try:
+                ids = self._spool.submit_many([fields for _, fields in group])
+            except UsageError as error:
+                wrong = getattr(error, "number", 1) - 1
+                before, number, group = group[:wrong], group[wrong][0], group[wrong + 1 :]
+                if before:
+                    self._submitted(before, self._spool.submit_many([f for _, f in before]))
+                self.bad(error, number)
+            else:
+                self._submitted(group, ids)
+                return
+
+    def bad(self, error: UsageError, number: int) -> None:
+        """Tell of a bad line; it is the last one unless the others are to be submitted."""
+        told = UsageError(*placed(error, self._file, number, self.done))
+        if not self._keep_going:
+            raise told
+        output.tell_error(told)
+        self.code = USAGE
+
+    def _submitted(self, lines: list[Line], ids: list[str]) -> None:
+        self.done += len(ids)
+        print_ids(ids, [number for number, _ in lines], as_json=self._as_json)

@@ -1,0 +1,211 @@
+"""The command with the spool behind a server: what only then can happen.
+
+``test_remote_twin`` runs the command's own tests once more.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from spoolcalc import Spool, State
+from spoolcalc.remote.shapes import job_of
+from spoolcalc.render.jobs import as_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from conftest import Commands, Jobs, Process, Ran
+    from http_server import Loop, Server
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def url(http_loop: Loop, commands: Commands) -> Iterator[str]:
+    """Serve the spool of the commands."""
+    with http_loop.server(commands.spool) as url:
+        yield url
+
+
+def test_a_script_need_not_change(
+    url: str, commands: Commands, run: Callable[..., Ran], start: Callable[..., Process]
+) -> None:
+    """Submit, status, wait and fetch say what they say of a directory, and exit with the same."""
+    start("work")
+    there = {"SPOOL_URL": url}
+    job_id = run("submit", "add", "12", "23", env=there).stdout.strip()
+    assert run("wait", job_id, env=there) == (0, f"{job_id}\tcompleted\n", "")
+    assert run("fetch", job_id, env=there) == (0, "35\n", "")
+    here = run("status", job_id)
+    assert run("status", job_id, env=there) == here
+    assert run("status", "--json", job_id, env=there) == run("status", "--json", job_id)
+    failed = run("submit", "div", "1", "0", "--wait", env=there)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.endswith("failed: division by zero\n")
+    assert run("submit", "add", "1", "x", env=there) == run("submit", "add", "1", "x")
+    too_late = run("cancel", job_id, env=there)
+    assert too_late == run("cancel", job_id)
+    assert too_late.returncode == 1
+
+
+def test_the_option_names_a_server_too(
+    url: str, run: Callable[..., Ran], commands: Commands
+) -> None:
+    """Before the command or behind it, and --spool beats the environment."""
+    for words in (
+        ["submit", "--url", url, "add", "1", "2"],
+        ["--url", url, "submit", "add", "1", "2"],
+    ):
+        assert run(*words, env={"SPOOL_DIR": "/nowhere"}).returncode == 0
+    ended = run("--spool", str(commands.spool), "status", env={"SPOOL_URL": "http://127.0.0.1:1"})
+    assert ended.returncode == 0
+
+
+@pytest.mark.parametrize("words", ["work --once", "clean", "pause", "resume", "logs x", "init"])
+def test_what_works_on_a_directory_says_so(
+    words: str, run: Callable[..., Ran], commands: Commands
+) -> None:
+    """Exit code 2, and no directory is made that is called like the URL."""
+    ended = run(*words.split(), env={"SPOOL_URL": "http://127.0.0.1:1"})
+    assert ended.returncode == 2
+    assert "is the URL of a server" in ended.stderr
+    assert list(commands.home.iterdir()) == []
+
+
+def test_every_state_looks_the_same_from_afar(
+    http_loop: Loop, jobs: Jobs, commands: Commands, run: Callable[..., Ran]
+) -> None:
+    """What was asked for, attempts, outcomes: a job is the same as JSON, and as a line."""
+    ids = list(jobs.of_each_state().values())
+    ids.append(jobs.spool.submit("exec", ["true"], retries=2, label="a b", timeout=1.5))
+    with http_loop.server(commands.spool) as url:
+        there = run("status", *ids, env={"SPOOL_URL": url})
+        assert there == run("status", *ids)
+        whole = run("status", "--state", "retrieved", "--json", env={"SPOOL_URL": url})
+        assert whole == run("status", "--state", "retrieved", "--json")
+        assert run("status", "--json", env={"SPOOL_URL": url}).returncode == 0
+
+
+def test_a_job_survives_the_way_through_json(jobs: Jobs) -> None:
+    """To JSON and back gives the same JSON."""
+    for job_id in jobs.of_each_state().values():
+        told = as_object(jobs.spool.find(job_id))
+        again = as_object(job_of({**told, "status": told["state"]}))
+        assert again == told
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "unix:/nowhere", "http://nowhere.invalid", "https://127.0.0.1:1"]
+)
+@pytest.mark.slow
+def test_nobody_there(url: str, run: Callable[..., Ran]) -> None:
+    """Exit code 7 after some tries, and what to do."""
+    ended = run("submit", "add", "1", "2", env={"SPOOL_URL": url})
+    assert (ended.returncode, ended.stdout) == (7, "")
+    assert f"cannot reach {url}" in ended.stderr
+    assert "spool serve" in ended.stderr
+
+
+@pytest.mark.parametrize("url", ["http://", "http://:x", "http://host:99999", "http://a/?b"])
+def test_what_is_no_url(url: str, run: Callable[..., Ran]) -> None:
+    """Exit code 2."""
+    ended = run("status", env={"SPOOL_URL": url})
+    assert ended.returncode == 2
+    assert "not the URL of a server" in ended.stderr
+
+
+def test_a_token(serve: Callable[..., Server], run: Callable[..., Ran], tmp_path: Path) -> None:
+    """It comes from a file; without it the server refuses, and what to do is told."""
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n")
+    file.chmod(0o600)
+    server = serve("--token-file", str(file))
+    refused = run("submit", "add", "1", "2", env={"SPOOL_URL": server.url})
+    assert refused.returncode == 2
+    assert "SPOOL_TOKEN_FILE" in refused.stderr
+    there = {"SPOOL_URL": server.url, "SPOOL_TOKEN_FILE": str(file)}
+    job_id = run("submit", "add", "1", "2", env=there).stdout.strip()
+    assert server.jobs.state(job_id) is State.PENDING
+
+
+def test_a_unix_socket(
+    serve: Callable[..., Server], run: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """Named by unix: and its path."""
+    server = serve("--socket", str(tmp_path / "s"))
+    there = {"SPOOL_URL": f"unix:{tmp_path}/s"}
+    job_id = run("submit", "add", "1", "2", env=there).stdout.strip()
+    assert server.jobs.state(job_id) is State.PENDING
+
+
+def test_a_lost_answer_makes_no_second_job(
+    http_loop: Loop, run: Callable[..., Ran], commands: Commands
+) -> None:
+    """The job is submitted, the connection breaks before the answer, and it is sent again."""
+    with http_loop.server(commands.spool) as url, socket.create_server(("127.0.0.1", 0)) as proxy:
+        port = int(url.rpartition(":")[2])
+
+        def forward() -> None:
+            for attempt in range(2):
+                connection, _ = proxy.accept()
+                with connection, socket.create_connection(("127.0.0.1", port)) as server:
+                    request = b""
+                    while not request.endswith(b"}"):  # head and body come one after the other
+                        request += connection.recv(65536)
+                    server.sendall(request)
+                    answer = b""
+                    while not answer.endswith(b"}\n"):
+                        answer += server.recv(65536)
+                    if attempt:
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=forward, daemon=True)
+        thread.start()
+        there = {"SPOOL_URL": f"http://127.0.0.1:{proxy.getsockname()[1]}"}
+        ended = run("submit", "add", "1", "2", env=there)
+        thread.join(20)
+    [job] = Spool(commands.spool).list(State.PENDING)
+    assert ended == (0, f"{job.id}\n", "")
+
+
+def test_a_server_of_something_else(run: Callable[..., Ran]) -> None:
+    """It is told that this is no spool's."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        ended = run("status", env={"SPOOL_URL": f"http://127.0.0.1:{server.getsockname()[1]}"})
+        thread.join(20)
+    assert ended.returncode == 7
+    assert "is no spool's server" in ended.stderr
+
+
+def test_a_wait_outlives_the_server(
+    serve: Callable[..., Server],
+    start: Callable[..., Process],
+    until: Callable[..., object],
+    tmp_path: Path,
+) -> None:
+    """Who waits asks again when another server is there."""
+    home = tmp_path / "home"
+    server = serve(home=home)
+    job_id = server.jobs.pending()
+    waiting = start("wait", job_id, env={"SPOOL_URL": server.url})
+    until(lambda: "spool_http_waits 1\n" in server.get("/metrics").text)
+    server.stop()
+    again = serve("--listen", f"127.0.0.1:{server.port}", home=home)
+    until(lambda: "spool_http_waits 1\n" in again.get("/metrics").text)
+    again.ask("DELETE", f"/api/v1/job/{job_id}")
+    ended = waiting.end()
+    assert (ended.returncode, ended.stdout) == (5, f"{job_id}\tfailed\n")
