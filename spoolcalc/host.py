@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import time
+from contextlib import suppress
 
 #: File systems that no other host writes to, so that a lock taken here proves a death even after
 #: a reboot.  Everything else is taken to be shared with others.
@@ -61,6 +62,17 @@ def boot() -> str:
         except OSError:
             _boot_id = f"host {name()}"
     return _boot_id
+
+
+def open_files(pid: int) -> list[tuple[str, os.stat_result]]:
+    """Return path and status of each file that a process here has open; none if it is not ours."""
+    found = []
+    with suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):  # closed meanwhile
+                link = f"/proc/{pid}/fd/{name}"
+                found.append((os.readlink(link), os.stat(link)))
+    return found
 
 
 _local: dict[str, bool] = {}

@@ -107,6 +107,19 @@ def alive(layout: Layout, worker: str) -> bool:
     return time.time() - status.st_mtime <= float(identity.get("lease", DEFAULT_LEASE))
 
 
+def lives_elsewhere(layout: Layout, worker: str) -> bool:
+    """Tell whether a worker holds its lock in another spool of this host, as whose copy this began.
+
+    Then it is not lost, and nothing that it runs is ours to kill.
+    """
+    mine = reading.status(layout.lock_of(worker))
+    name = os.path.basename(layout.lock_of(worker))
+    return any(
+        os.path.basename(path) == name and (mine is None or not os.path.samestat(mine, status))
+        for path, status in host.open_files(int(worker.split(".")[1]))
+    )
+
+
 def workers(layout: Layout) -> list[str]:
     """Return the names of all workers that have a lock file, alive or not."""
     locks = [

@@ -135,11 +135,17 @@ def _give_up(
         taken = layout.wip_of(f"{mine.worker}{TAKEN}{victim}")
         if files.move(layout.wip_of(directory), taken):
             swept.workers[owner] = proof.reason
+            reason: str | None = proof.reason
             if (proof.here or victim != owner) and not is_hand(victim):
-                # After the fence, so that it starts nothing more that counts, and before anybody
-                # else can have its jobs: no attempt runs beside what is left of the one before.
-                orphans.kill_marked(victim)
-            _recover(layout, mine, taken, proof.reason, swept)
+                if liveness.lives_elsewhere(layout, victim):
+                    reason = None  # it is well: this spool is a copy of the one it works in
+                    swept.workers[owner] = "it works in another spool, of which this is a copy"
+                else:
+                    # After the fence, so that it starts nothing more that counts, and before
+                    # anybody else can have its jobs: no attempt runs beside what is left of the
+                    # one before.
+                    orphans.kill_marked(victim)
+            _recover(layout, mine, taken, reason, swept)
     finally:
         proof.close()
 

@@ -203,7 +203,7 @@ CHECKS: dict[str, Check] = {
         _CRITICAL,
         "A job lies in two places at once: it may be run again, or overwritten.",
         "Find out who copied it (a restored backup?).",
-        "The furthest one stays, the others go to corrupt/.",
+        "The latest one stays, the others go to corrupt/.",
     ),
     "orphan": Check(
         _WARNING,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Mend = Callable[["Hand"], bool]
 
-#: Of two documents of one job the one that is furthest stays.
+#: Of two documents of one job that tell the same, the one that is furthest stays.
 _FURTHEST = (
     State.RETRIEVED,
     State.COMPLETED,
@@ -103,7 +103,7 @@ def rehome(layout: Layout, path: str, still: Callable[[], bool], *, anew: bool =
 def keep_one(
     layout: Layout, paths: Sequence[str], still: Callable[[], bool], held: Callable[[str], bool]
 ) -> Mend:
-    """Keep the furthest of several documents of one job; the others go to ``corrupt/``.
+    """Keep the latest of several documents of one job; the others go to ``corrupt/``.
 
     One that lies with a living worker is left to it, and so are all others while it has it.
     """
@@ -160,8 +160,12 @@ def _lies_elsewhere(layout: Layout, path: str) -> bool:
     return any(other != path and reading.status(other) is not None for _, other, _ in places)
 
 
-def _rank(layout: Layout, path: str) -> tuple[bool, bool, int, str]:
-    """Return what sorts the document to keep first: one that can be read, in its right place."""
+def _rank(layout: Layout, path: str) -> tuple[bool, bool, int, bool, int, int, str]:
+    """Return what sorts the document to keep first.
+
+    It can be read, lies in its right place, and is the latest: started over later than the others,
+    or else with an outcome, or else with more attempts; or it has at least come furthest.
+    """
     try:
         read = reading.read(path, MAX_DOCUMENT)
         document: Document | None = decode(read[0]) if read else None
@@ -175,4 +179,9 @@ def _rank(layout: Layout, path: str) -> tuple[bool, bool, int, str]:
     elif state.finished and document is not None:
         bucket = layout.finished_bucket(state, document["id"])
         consistent = consistent and os.path.dirname(path) == bucket
-    return document is None, not consistent, _FURTHEST.index(state), path
+    attempts, forgiven = 0, 0
+    if document is not None:
+        attempts, forgiven = len(document["attempts"]), int(document.get("forgiven", 0))
+    furthest = _FURTHEST.index(state)
+    open_ = document is None or document["outcome"] is None
+    return document is None, not consistent, -forgiven, open_, -attempts, furthest, path
