@@ -66,7 +66,8 @@ def space(layout: Layout, settings: Settings) -> tuple[float, CeilingReached | N
     if settings.min_free:
         from spoolcalc.units import written_size
 
-        free = reading.free(layout.root)
+        system = reading.room(layout.root)
+        free = system.f_bavail * system.f_frsize
         if free < settings.min_free:
             seen = written_size(free - free % (1 << (20 if free >= 1 << 20 else 10)))
             return 0, CeilingReached(

@@ -128,13 +128,6 @@ def count(path: str, most: float) -> int:
     return number
 
 
-@plainly("look at the free space of")
-def free(path: str) -> int:
-    """Return how many bytes of a path's file system are free for who is not root."""
-    status = os.statvfs(path)
-    return status.f_bavail * status.f_frsize
-
-
 def scan(path: str) -> Iterator[os.DirEntry[str]]:
     """Yield a directory's entries one by one, however many; none if there is no such directory."""
     try:

@@ -149,6 +149,7 @@ def _suspicions(ground: Ground) -> Iterator[Suspicion]:
     census = Census(ground)
     yield from _careful(ground, probes.look(ground))
     yield from _careful(ground, room.look(ground))
+    yield from _careful(ground, room.set_by_the_settings(ground))
     yield from _careful(ground, modes.look(ground))
     yield from _careful(ground, census.look())
     ground.jobs = sum(census.counts.values())

@@ -99,6 +99,11 @@ CHECKS: dict[str, Check] = {
         "Do what the message says.",
         "A lost format.json of a private spool is written again.",
     ),
+    "settings": Check(
+        _CRITICAL,
+        "spool.toml is wrong: nothing is submitted, run or cleaned.",
+        "Correct what the message names, or remove the file.",
+    ),
     "file-system": Check(
         _WARNING,
         "The file system is not known to keep what a spool relies on.",
@@ -153,6 +158,11 @@ CHECKS: dict[str, Check] = {
         _WARNING,
         "Few inodes are left: each job needs one.",
         "Remove small files from that file system, or have `spool clean` run.",
+    ),
+    "ceiling": Check(
+        _WARNING,
+        "A ceiling that spool.toml sets is reached: submits are refused.",
+        "Have more workers run, free space, or raise the ceiling.",
     ),
     "too-many": Check(
         _WARNING,

@@ -1,11 +1,12 @@
-"""How much room is left: space, inodes, and names in one directory."""
+"""How much room is left: space, inodes, names in one directory, and what the settings leave."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spoolcalc import reading
+from spoolcalc import ceilings, reading, settings
 from spoolcalc.doctor.findings import Severity, Suspicion, found
+from spoolcalc.errors import BadSettings, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,24 @@ def look(ground: Ground) -> Iterator[Suspicion]:
         left = room.f_favail
         yield Suspicion(
             _judged("inodes", root, f"{left} free", left, room.f_files, FEW_INODES, NO_INODES)
+        )
+
+
+def set_by_the_settings(ground: Ground) -> Iterator[Suspicion]:
+    """Tell whether the settings are wrong, or leave no room for a submit."""
+    try:
+        found_set = settings.load(ground.layout)
+    except BadSettings as error:
+        yield Suspicion(found("settings", ground.layout.settings, error.message))
+        return
+    except UsageError:  # of this user's environment, which is nobody else's
+        return
+    left, reached = ceilings.space(ground.layout, found_set)
+    if left <= 0 and reached is not None:
+        told = reached.message.removeprefix("refused: ")
+        yield Suspicion(
+            found("ceiling", reached.ceiling, told),
+            lambda: ceilings.space(ground.layout, found_set)[0] <= 0,
         )
 
 

@@ -449,3 +449,18 @@ def a_job_from_tomorrow(it: Faults) -> None:
     tomorrow = f"{int((time.time() + 24 * HOUR) * 1000):012x}"
     job_id = f"{tomorrow[:8]}-{tomorrow[8:]}{new_id()[13:]}"
     it.spool.publish([new_document(job_id, "add", ["1", "2"])])
+
+
+@fault("settings", mended=False, together=False)
+def settings_that_are_wrong(it: Faults) -> None:
+    it.write(it.root / "spool.toml", "retrys = 3\n")
+
+
+@fault("ceiling", mended=False, together=False)
+def a_ceiling_that_is_reached(it: Faults) -> None:
+    it.write(it.root / "spool.toml", "max_pending = 1\n")
+
+
+@fault("ceiling", mended=False, together=False)
+def less_space_than_the_settings_ask_for(it: Faults) -> None:
+    it.write(it.root / "spool.toml", 'min_free = "1000T"\n')
