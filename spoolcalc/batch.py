@@ -56,6 +56,7 @@ class Batch:
         """Take in an outcome, which came after ``seconds``."""
         if not self._held:
             self._since = time.monotonic()
+        claim.seconds = seconds
         self._held.append((claim, outcome, seconds))
 
     @property

@@ -128,9 +128,9 @@ def paused(layout: Layout) -> dict[str, Any] | None:
 def _let_go(layout: Layout, taken: Claim) -> None:
     """Put a job that starts over where it belongs; what it needs is kept for it again."""
     if "after" in taken.document:
-        wait_on(layout, taken)
+        wait_on(layout, taken, "retried")
     else:
-        put_back(layout, taken.path, taken.document)
+        put_back(layout, taken.path, taken.document, "retried")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import os
 import stat
 import time
 
-from spoolcalc import files, keys, reading
+from spoolcalc import events, files, keys, reading
 from spoolcalc.dependants import is_needed
 from spoolcalc.document import MAX_DOCUMENT, Malformed, decode
 from spoolcalc.errors import NewerFormat
@@ -108,11 +108,12 @@ def _clean_bucket(
             cleaned.bytes += kept.st_size if kept else 0
             if not dry_run:
                 files.remove(output)
-        if dry_run or forget(document):
+        if dry_run or forget(layout, document):
             removed += 1
             cleaned.bytes += status.st_size
             if key is not None and not dry_run:
                 keys.forget(layout, key, job_id)
+    events.flush()
     if not dry_run:
         files.remove_directory(path)
         if outputs:

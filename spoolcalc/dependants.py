@@ -102,10 +102,10 @@ def ready(layout: Layout, document: Document) -> Sequence[str] | Outcome | None:
     return [results.get(reference(word) or "", word) for word in document["operands"]]
 
 
-def wait_on(layout: Layout, claimed: Claim) -> None:
-    """Put a claimed job that was let go too early back among those that wait."""
+def wait_on(layout: Layout, claimed: Claim, event: str = "blocked") -> None:
+    """Put a claimed job that was let go too early back among those that wait; tell of ``event``."""
     waits.expect(layout, claimed.document["id"], _needs(claimed.document))
-    if wait_again(layout, claimed.path, claimed.document):
+    if wait_again(layout, claimed.path, claimed.document, event):
         arrived(layout, claimed.document)
 
 

@@ -18,7 +18,7 @@ import os
 import time
 from contextlib import suppress
 
-from spoolcalc import files, reading, waits
+from spoolcalc import events, files, reading, waits
 from spoolcalc.document import (
     again_at,
     crashes,
@@ -83,7 +83,11 @@ def finish_together(layout: Layout, finished: Sequence[tuple[Claim, Outcome]]) -
     ]
     recorded = record_together(layout, due)
     moving = [number for number, answer in enumerate(recorded) if answer is True]
-    moved = settle_together(layout, [due[number][1:] for number in moving])
+    moved = settle_together(
+        layout,
+        [due[number][1:] for number in moving],
+        [finished[number][0].seconds for number in moving],
+    )
     answers: list[Answer] = [
         answer if isinstance(answer, StorageFailure) else None for answer in recorded
     ]
@@ -212,9 +216,14 @@ def settle(layout: Layout, path: str, document: Document) -> State | None:
     return _alone(settle_together(layout, [(path, document)]))
 
 
-def settle_together(layout: Layout, due: Sequence[tuple[str, Document]]) -> list[Answer]:
+def settle_together(
+    layout: Layout,
+    due: Sequence[tuple[str, Document]],
+    seconds: Sequence[float | None] = (),
+) -> list[Answer]:
     """Move jobs on by what their documents say, given as path and document; answer for each.
 
+    ``seconds`` is how long each was run for, where that is known better than to its document.
     Commit point of each: the rename.  Killed before it: the sweep does it.  If the name cannot be
     synced, a power failure may take the job back to ``wip/``, outcome inside, and the sweep settles
     it.
@@ -231,6 +240,14 @@ def settle_together(layout: Layout, due: Sequence[tuple[str, Document]]) -> list
     for bucket in buckets:
         with suppress(StorageFailure):  # see above: nothing is lost by it
             files.sync_directory(bucket)
+    events.tell(
+        layout,
+        [
+            events.ended(document, went, os.path.basename(os.path.dirname(path)), took)
+            for (path, document), went, took in itertools.zip_longest(due, answers, seconds)
+            if isinstance(went, State)
+        ],
+    )
     return answers
 
 
@@ -238,7 +255,7 @@ def _move_on(
     layout: Layout, path: str, document: Document, buckets: dict[str, None]
 ) -> State | None:
     if document["outcome"] is None:
-        return put_back(layout, path, document)
+        return put_back(layout, path, document, None)
     state = State(document["outcome"]["state"])
     let_go(layout, document)
     bucket = layout.finished_bucket(state, document["id"])

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 TRIES = 100
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_ADD = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BELL = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -63,6 +64,31 @@ def fill(path: str, data: bytes) -> None:
     try:
         with _named(path):
             os.write(descriptor, data)
+    finally:
+        close([descriptor])
+
+
+@plainly("write")
+def append(path: str, data: bytes, mode: int, *, make: bool = False) -> os.stat_result | None:
+    """Add ``data`` to a file by one write, not synced; return its status after that.
+
+    None if there is no such file; with ``make`` it is made then, if its directory is there.  What
+    several add at once does not mix, on a file system of one host.
+    """
+    try:
+        descriptor = os.open(path, _ADD)
+    except FileNotFoundError:
+        if not make:
+            return None
+        descriptor = os.open(path, _ADD | os.O_CREAT, mode)
+        if mode & 0o077:
+            with suppress(OSError):  # another one's, who made it at the same time
+                os.fchmod(descriptor, mode)
+    try:
+        with _named(path):
+            if data and os.write(descriptor, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return os.fstat(descriptor)
     finally:
         close([descriptor])
 

@@ -208,6 +208,11 @@ class Job(_Value):
         self._set(_document=document, state=state, worker=worker, updated=updated)
 
     @property
+    def document(self) -> Document:
+        """What is stored of it; not to be changed."""
+        return self._document
+
+    @property
     def id(self) -> str:
         """The job's id."""
         return str(self._document["id"])

@@ -5,6 +5,7 @@
           completed/<bucket>/  failed/<bucket>/  retrieved/<bucket>/<id>.json
           corrupt/  workers/<worker>.lock  bell  done  paused  spool.toml  keys/<hash>.json
           waits/<id>/  waited/<id>/  output/<bucket>/  inbox/<name>.json  locks/
+          events/<number>.jsonl  hooks/<name>
 
 ``docs/format.md`` is the contract.  Three names carry a fact:
 
@@ -30,6 +31,8 @@ PROGRESS, CANCEL = ".progress", ".cancel"
 RETURNED = ".returned"
 #: What lies beside a worker's lock: that it was silent once, and what it can run.
 SILENT, KNOWS = ".silent", ".knows"
+#: How the name of a file of events ends, after its number.
+EVENTS = ".jsonl"
 TAKEN = "+"
 HAND = "-hand"
 #: What the name of a file from ``inbox/`` begins with while a worker has it.
@@ -53,14 +56,16 @@ DIRECTORIES = (
     "locks",
     "inbox",
     "output",
+    "events",
 )
 #: Everything that a spool's top directory holds.
-NAMES = frozenset({*DIRECTORIES, "format.json", "bell", "done", "paused", "spool.toml"})
+NAMES = frozenset({*DIRECTORIES, "format.json", "bell", "done", "paused", "spool.toml", "hooks"})
 
 #: A host's name, made safe, a process id and eight random digits.
 _WORKER = re.compile(rf"[A-Za-z0-9-]{{1,60}}\.[0-9]{{1,10}}\.[0-9a-f]{{8}}(?:{HAND})?")
 _INBOX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})\.json")
 _CLAIMED = re.compile(rf"{re.escape(CLAIMED)}[0-9a-f]{{8}}\.(.+)", re.DOTALL)
+_DIGITS = frozenset("0123456789")
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -77,8 +82,10 @@ class Layout:
         "delayed",
         "directory_mode",
         "done",
+        "events",
         "file_mode",
         "format",
+        "hooks",
         "inbox",
         "keys",
         "locks",
@@ -110,6 +117,8 @@ class Layout:
         self.locks = f"{root}/locks"
         self.inbox = f"{root}/inbox"
         self.output = f"{root}/output"
+        self.events = f"{root}/events"
+        self.hooks = f"{root}/hooks"
         self.paused = f"{root}/paused"
         self.settings = f"{root}/spool.toml"
         self.bell = f"{root}/bell"
@@ -120,6 +129,14 @@ class Layout:
     def state(self, state: State) -> str:
         """Return a state's directory."""
         return f"{self.root}/{state.value}"
+
+    def state_of(self, path: str) -> str:
+        """Return in which of the top directories ``path`` lies: of a job, its state."""
+        return path[len(self.root) + 1 :].partition("/")[0]
+
+    def events_file(self, number: int) -> str:
+        """Return where the so many-th part of the events is kept."""
+        return f"{self.events}/{number:08d}{EVENTS}"
 
     def pending_bucket(self, priority: int, job_id: str) -> str:
         """Return the directory in which a runnable job lies."""
@@ -179,6 +196,13 @@ def id_of(name: str) -> str | None:
     """Return the id of a document's name, or None if it is not one."""
     job_id = name[:LENGTH]
     return job_id if name[LENGTH:] == SUFFIX and is_id(job_id) else None
+
+
+def events_number(name: str) -> int | None:
+    """Return which part of the events a file in ``events/`` is, by its name; None if it is none."""
+    number = name.removesuffix(EVENTS)
+    right = number != name and len(number) == 8 and _DIGITS.issuperset(number)
+    return int(number) if right else None
 
 
 def due_from(bucket: str) -> float:

@@ -20,7 +20,7 @@ import math
 import os
 from contextlib import contextmanager
 
-from spoolcalc import access, lookup, submission, transitions
+from spoolcalc import access, events, lookup, submission, transitions
 from spoolcalc.errors import NewerFormat, NoSuchJob, NotFinished, UsageError
 from spoolcalc.ids import is_id
 from spoolcalc.job import DEFAULT_LEASE, State
@@ -174,7 +174,7 @@ class Spool:
         if deliver is not None:
             deliver(job)
         if job.state is State.COMPLETED and not keep:
-            transitions.retire(self.layout, path, job.id)
+            transitions.retire(self.layout, path, job)
         return job
 
     @contextmanager
@@ -204,12 +204,20 @@ class Spool:
         finally:
             lease.release()
 
-    def claim(self, lease: Lease, knows: Callable[[str], bool] | None = None) -> Claim | None:
+    def claim(
+        self, lease: Lease, knows: Callable[[str], bool] | None = None, *, told: bool = True
+    ) -> Claim | None:
         """Take the next job; None if there is none, or if ``lease`` was given up.
 
         A job whose operation ``knows`` denies is left to other workers, and this Spool will not
-        take it again.
+        take it again.  Without ``told`` the event of the claim is written with the next one.
         """
+        claimed = self._claim(lease, knows)
+        if told:
+            events.flush()
+        return claimed
+
+    def _claim(self, lease: Lease, knows: Callable[[str], bool] | None) -> Claim | None:
         from spoolcalc.pending import Cursor
 
         cursor = self._cursor = self._cursor or Cursor(self.layout)

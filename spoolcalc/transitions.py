@@ -15,6 +15,7 @@
 What each crash leaves is said beside it, and ``docs/guarantees.md`` collects it.  To lose a race is
 answered (``False`` or ``None``), not raised.  Callers hold a :class:`~spoolcalc.layout.Layout`;
 what the operating system refuses comes up as :class:`~spoolcalc.errors.StorageFailure`.
+Each is told (:mod:`~spoolcalc.events`) once it is done.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import os
 import time
 from contextlib import suppress
 
-from spoolcalc import files, reading
+from spoolcalc import events, files, reading
 from spoolcalc.document import (
     MAX_DOCUMENT,
     Malformed,
@@ -50,16 +51,18 @@ _serial = itertools.count()
 class Claim:
     """A job in the hands of a worker: what to run, and the path by which it may finish it.
 
-    ``started`` is when it was taken, in seconds since the epoch by the worker's clock.
+    ``started`` is when it was taken, in seconds since the epoch by the worker's clock; ``seconds``
+    how long it was run for, once that is known.
     """
 
-    __slots__ = ("document", "path", "started", "worker")
+    __slots__ = ("document", "path", "seconds", "started", "worker")
 
     def __init__(self, document: Document, path: str, worker: str, started: float) -> None:
         self.document = document
         self.path = path
         self.worker = worker
         self.started = started
+        self.seconds: float | None = None
 
     @property
     def job(self) -> Job:
@@ -105,6 +108,8 @@ def publish(layout: Layout, documents: Sequence[Document]) -> None:
         raise
     finally:
         files.close(descriptors)
+    told = zip(documents, map(layout.state_of, published), strict=True)
+    events.tell(layout, [events.submitted(document, None, to) for document, to in told])
 
 
 def enter(layout: Layout, path: str, document: Document) -> bool:
@@ -121,6 +126,7 @@ def enter(layout: Layout, path: str, document: Document) -> bool:
     files.ring(layout.bell, layout.file_mode)
     with suppress(StorageFailure):  # see above: nothing is lost by it
         files.sync_directory(bucket)
+    events.tell(layout, [events.submitted(document, "inbox", layout.state_of(bucket))])
     return True
 
 
@@ -155,7 +161,10 @@ def claim(layout: Layout, worker: str, bucket: str, name: str) -> Claim | None:
         # Not the job's fault: back it goes, for a newer worker or a better moment.
         files.move_into(path, bucket, name, layout.directory_mode)
         raise
-    return None if document is None else Claim(document, path, worker, started)
+    if document is None:
+        return None
+    events.hold(layout, events.claimed(document, layout.state_of(bucket), worker, started))
+    return Claim(document, path, worker, started)
 
 
 def load(layout: Layout, path: str, name: str) -> Document | None:
@@ -176,10 +185,13 @@ def load(layout: Layout, path: str, name: str) -> Document | None:
     return document
 
 
-def put_back(layout: Layout, path: str, document: Document) -> State | None:
+def put_back(
+    layout: Layout, path: str, document: Document, event: str | None = "returned"
+) -> State | None:
     """Let a job go that its owner has not ended, to where its document now says; None if gone.
 
-    Commit point: the rename.  Killed before it: the sweep does it.
+    Commit point: the rename.  Killed before it: the sweep does it.  ``event`` is what it is told
+    as, None if the caller tells it.
     """
     bucket, due = _place(layout, document)
     if due is not None:
@@ -187,16 +199,22 @@ def put_back(layout: Layout, path: str, document: Document) -> State | None:
     if not files.move_into(path, bucket, file_name(document["id"]), layout.directory_mode):
         return None
     files.ring(layout.bell, layout.file_mode)
-    return State.PENDING if due is None else State.DELAYED
+    went = State.PENDING if due is None else State.DELAYED
+    if event is not None:
+        events.tell(layout, [events.moved(event, document, layout.state_of(path), went)])
+    return went
 
 
-def wait_again(layout: Layout, path: str, document: Document) -> bool:
+def wait_again(layout: Layout, path: str, document: Document, event: str = "blocked") -> bool:
     """Put a claimed job back among those that wait for others; False if it is gone.
 
     Commit point: the rename.  Killed before it: the sweep gives the job to another worker.
     """
     bucket = layout.blocked_bucket(document["id"])
-    return files.move_into(path, bucket, file_name(document["id"]), layout.directory_mode)
+    if not files.move_into(path, bucket, file_name(document["id"]), layout.directory_mode):
+        return False
+    events.tell(layout, [events.moved(event, document, "wip", "blocked")])
+    return True
 
 
 def promote(layout: Layout, path: str) -> bool:
@@ -214,6 +232,7 @@ def promote(layout: Layout, path: str) -> bool:
     if not files.move_into(path, bucket, file_name(document["id"]), layout.directory_mode):
         return False
     files.ring(layout.bell, layout.file_mode)
+    events.tell(layout, [events.moved("promoted", document, "delayed", "pending")])
     return True
 
 
@@ -225,7 +244,7 @@ def unblock(layout: Layout, job_id: str) -> bool:
     """
     path = f"{layout.blocked_bucket(job_id)}/{file_name(job_id)}"
     document = _load_known(layout, path)
-    if document is None or not put_back(layout, path, document):
+    if document is None or not put_back(layout, path, document, "unblocked"):
         return False
     try_to_remove_directory(os.path.dirname(path))
     return True
@@ -254,19 +273,26 @@ def _place(layout: Layout, document: Document) -> tuple[str, float | None]:
     return layout.pending_bucket(document["priority"], document["id"]), None
 
 
-def retire(layout: Layout, path: str, job_id: str) -> bool:
+def retire(layout: Layout, path: str, job: Job) -> bool:
     """Move a fetched job to ``retrieved/``; False if somebody else did.
 
     Commit point: the rename.  Killed before it: the result was given, and will be given again.
     """
     files.touch(path)
-    bucket = layout.finished_bucket(State.RETRIEVED, job_id)
-    return files.move_into(path, bucket, file_name(job_id), layout.directory_mode)
+    bucket = layout.finished_bucket(State.RETRIEVED, job.id)
+    if not files.move_into(path, bucket, file_name(job.id), layout.directory_mode):
+        return False
+    events.tell(layout, [events.moved("fetched", job.document, "completed", "retrieved")])
+    return True
 
 
-def forget(path: str) -> bool:
+def forget(layout: Layout, path: str) -> bool:
     """Remove a job for good; False if somebody else did."""
-    return files.remove(path)
+    if not files.remove(path):
+        return False
+    job_id = id_of(os.path.basename(path)) or ""
+    events.hold(layout, events.gone("cleaned", job_id, layout.state_of(path), None))
+    return True
 
 
 def quarantine(layout: Layout, path: str, reason: str) -> bool:
@@ -281,6 +307,8 @@ def quarantine(layout: Layout, path: str, reason: str) -> bool:
     data = (json.dumps(told) + "\n").encode("ascii")
     files.write_durably(f"{target}.reason", data, layout.file_mode)
     if files.move(path, target):
+        was, job_id = layout.state_of(path), id_of(name) or name
+        events.tell(layout, [events.gone("rejected", job_id, was, "corrupt", error=reason)])
         return True
     try_to_remove(f"{target}.reason")
     return False

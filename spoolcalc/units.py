@@ -7,6 +7,7 @@ All readers raise :class:`~spoolcalc.errors.UsageError` with an example of how t
 from __future__ import annotations
 
 import re
+import time
 
 from spoolcalc.errors import UsageError
 
@@ -71,6 +72,14 @@ def written_size(number: float) -> str:
         if whole and whole % _SIZES[unit] == 0:
             return f"{whole // _SIZES[unit]}{unit}"
     return f"{whole}"
+
+
+def since(text: str) -> float:
+    """Return a moment that is given as such or as how long ago it is."""
+    try:
+        return time.time() - seconds(text)
+    except UsageError:
+        return moment(text)
 
 
 def age(duration: float) -> str:

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from contextlib import suppress
 
+from spoolcalc import events
 from spoolcalc.batch import Batch, is_sociable
 from spoolcalc.bell import Bell
 from spoolcalc.engine import PROCESS, Engine
@@ -209,7 +210,7 @@ class Worker:
                 self._pulse.beat(rest)
                 self._bell.rest(rest)
             return True
-        claimed = self._spool.claim(self._lease, self._engine.knows)
+        claimed = self._spool.claim(self._lease, self._engine.knows, told=False)
         if claimed is not None:
             self._do(claimed)
         elif self._batch:
@@ -255,7 +256,10 @@ class Worker:
             recorded = self._spool.conclude(claimed, operands)
             self._recorded(job, operands, 0.0, operands.state if recorded else None)
             return
-        if self._engine.is_in_place(claimed, operands):
+        in_place = self._engine.is_in_place(claimed, operands)
+        if alone or not in_place:
+            events.flush()  # it may take long, and who looks on is to know
+        if in_place:
             self._compute(claimed, operands)
         else:
             self._slots.start(claimed, operands)

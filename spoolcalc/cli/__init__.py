@@ -32,6 +32,8 @@ COMMANDS = {
     "serve": Row("serving", "Serve the spool over HTTP."),
     "pause": Row("changing", "Have the workers take no more jobs."),
     "resume": Row("changing", "Have the workers take jobs again."),
+    "events": Row("watching", "Print what has happened, and what happens."),
+    "metrics": Row("watching", "Print figures for Prometheus."),
     "operations": Row("catalogue", "List the operations that are known here."),
     "clean": Row("upkeep", "Remove what was retrieved, and old leftovers."),
     "config": Row("config", "Show what is set for the spool, and by what."),
