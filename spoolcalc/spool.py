@@ -174,7 +174,7 @@ class Spool:
         if deliver is not None:
             deliver(job)
         if job.state is State.COMPLETED and not keep:
-            transitions.retire(self.layout, path, job)
+            transitions.retire(self.layout, path, job.document)
         return job
 
     @contextmanager

@@ -273,16 +273,16 @@ def _place(layout: Layout, document: Document) -> tuple[str, float | None]:
     return layout.pending_bucket(document["priority"], document["id"]), None
 
 
-def retire(layout: Layout, path: str, job: Job) -> bool:
+def retire(layout: Layout, path: str, document: Document) -> bool:
     """Move a fetched job to ``retrieved/``; False if somebody else did.
 
     Commit point: the rename.  Killed before it: the result was given, and will be given again.
     """
     files.touch(path)
-    bucket = layout.finished_bucket(State.RETRIEVED, job.id)
-    if not files.move_into(path, bucket, file_name(job.id), layout.directory_mode):
+    bucket = layout.finished_bucket(State.RETRIEVED, document["id"])
+    if not files.move_into(path, bucket, file_name(document["id"]), layout.directory_mode):
         return False
-    events.tell(layout, [events.moved("fetched", job.document, "completed", "retrieved")])
+    events.tell(layout, [events.moved("fetched", document, layout.state_of(path), "retrieved")])
     return True
 
 

@@ -91,7 +91,7 @@ def rehome(layout: Layout, path: str, still: Callable[[], bool], *, anew: bool =
         transitions.try_to_remove_directory(bucket)
         outcome = document["outcome"]
         if state == State.RETRIEVED and outcome is not None and outcome["state"] == "completed":
-            return transitions.retire(layout, taken.path, document["id"])
+            return transitions.retire(layout, taken.path, document)
         if state == State.BLOCKED and outcome is None and document.get("after"):
             wait_on(layout, taken)
             return True

@@ -547,7 +547,7 @@ def test_a_newer_format_is_refused_and_untouched(run: Callable[..., Ran], spool:
         ended = run(*words.split())
         assert ended.returncode in ((7, 2) if "group" in words else (7,)), ended
         assert ended.stdout == ""
-    with pytest.raises(NewerFormat, match="Upgrade"):
+    with pytest.raises(NewerFormat, match="newer spoolcalc"):
         open_spool(spool.path, create=True)
     assert snapshot(Path(spool.path)) == before
 
