@@ -25,7 +25,7 @@ test:
 proof:
 	$(PYTHON) -m pytest -m 'not system'
 
-# a real systemd and a real cron, in a container; needs root
+# a real systemd and a real cron, in a container; a real browser; needs root
 system:
 	$(PYTHON) -m pytest -m system
 

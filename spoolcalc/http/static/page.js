@@ -1,0 +1,379 @@
+// The page of `spool serve`: what the server pushes, shown; what people ask, sent.
+// Text only ever becomes text: nothing that comes from a job is taken for HTML.
+"use strict";
+
+const API = "/api/v1";
+const STATES = ["blocked", "delayed", "pending", "wip", "completed", "failed", "retrieved"];
+const FIELDS = [
+  "id", "status", "operation", "operands", "result", "error", "reason", "exit_code", "label", "key",
+  "submitted", "last_updated", "completed_on", "worker", "priority", "timeout", "retries", "backoff",
+  "not_before", "after", "exact", "precision", "command", "cut", "progress",
+];
+const $ = (id) => document.getElementById(id);
+const page = { state: "pending", snapshot: null, shown: null, older: [], next: null, usages: {} };
+
+function make(tag, text, attributes = {}) {
+  const element = document.createElement(tag);
+  if (text !== undefined && text !== null) element.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+// Changes the children of `parent` to those of `items` and keeps the elements of those that stay, so
+// that the keyboard's focus stays too. `fill` writes an item into its element, when it has changed.
+function keep(parent, items, tag, fill) {
+  const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  let place = parent.firstElementChild;
+  for (const [key, item] of items) {
+    const element = old.get(key) || make(tag);
+    old.delete(key);
+    element.dataset.key = key;
+    const written = JSON.stringify(item);
+    if (element.dataset.written !== written) {
+      fill(element, item);
+      element.dataset.written = written;
+    }
+    if (element === place) place = place.nextElementSibling;
+    else parent.insertBefore(element, place);
+  }
+  for (const element of old.values()) element.remove();
+}
+
+function say(text, kind) {
+  $("message").textContent = text;
+  $("message").className = kind;
+  $("message").hidden = text === "";
+}
+
+function headers(more = {}) {
+  const token = sessionStorage.getItem("token");
+  return token ? { Authorization: `Bearer ${token}`, ...more } : more;
+}
+
+async function ask(method, path, body) {
+  const options = { method, headers: headers(), cache: "no-store" };
+  if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers = headers({ "Content-Type": "application/json" });
+  }
+  const response = await fetch(path, options);
+  if (response.status === 401) askForToken();
+  const kind = response.headers.get("content-type") || "";
+  const told = kind.includes("json") ? await response.json() : await response.text();
+  if (!response.ok) throw new Error([told.detail, told.hint].filter(Boolean).join("\n"));
+  return told;
+}
+
+async function attempt(action) {
+  try {
+    await action();
+  } catch (error) {
+    say(error.message, "bad");
+  }
+}
+
+function askForToken() {
+  $("token-form").hidden = false;
+  $("token").focus();
+}
+
+// --- what the server pushes ----------------------------------------------------------------------
+
+// Not EventSource, which cannot send a token.
+async function listen() {
+  let pause = 500;
+  for (;;) {
+    try {
+      const response = await fetch(`${API}/events`, { headers: headers(), cache: "no-store" });
+      if (response.status === 401) {
+        $("live").textContent = "a token is needed";
+        askForToken();
+        return;
+      }
+      if (!response.ok) throw new Error(response.statusText);
+      $("live").textContent = "live";
+      pause = 500;
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      let text = "";
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        text += value;
+        const parts = text.split("\n\n");
+        text = parts.pop();
+        for (const part of parts) take(part);
+      }
+    } catch {
+      // The server is away; the page waits for it.
+    }
+    $("live").textContent = "not connected, trying again";
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    pause = Math.min(pause * 2, 10000);
+  }
+}
+
+function take(part) {
+  const lines = part.split("\n");
+  const event = lines.find((line) => line.startsWith("event: "));
+  const data = lines.find((line) => line.startsWith("data: "));
+  if (!event || !data) return;
+  const told = JSON.parse(data.slice(6));
+  if (event === "event: trouble") say([told.error, told.hint].join("\n"), "bad");
+  if (event !== "event: spool") return;
+  page.snapshot = told;
+  draw();
+}
+
+function draw() {
+  const seen = page.snapshot;
+  $("place").textContent = seen.spool;
+  const paused = seen.paused && `Paused since ${seen.paused.since}. ${seen.paused.reason}`;
+  $("hint").textContent = paused || seen.hint || "";
+  $("hint").hidden = !$("hint").textContent;
+  drawCounts(seen.counts);
+  keep($("workers"), seen.workers.map((w) => [w.worker, w]), "li", (li, w) => {
+    const jobs = w.jobs.length === 1 ? "1 job" : `${w.jobs.length} jobs`;
+    li.textContent = `${w.worker} (process ${w.pid} on ${w.host}): ${w.jobs.length ? jobs : "idle"}`;
+  });
+  if (!seen.workers.length) keep($("workers"), [["none", 0]], "li", (li) => { li.textContent = "None is alive."; });
+  if (!seen.jobs.wip.length) keep($("running"), [["none", 0]], "li", (li) => { li.textContent = "Nothing."; });
+  else keep($("running"), seen.jobs.wip.map((job) => [job.id, job]), "li", drawRunning);
+  drawList();
+  drawStory();
+}
+
+function drawCounts(counts) {
+  keep($("counts"), STATES.map((s) => [s, [counts[s], s === page.state]]), "li", (li, [number, pressed]) => {
+    if (!li.firstElementChild) {
+      const button = li.appendChild(make("button", null, { type: "button" }));
+      button.append(make("span", li.dataset.key), make("strong"));
+      button.addEventListener("click", () => choose(li.dataset.key));
+    }
+    li.querySelector("strong").textContent = number.toLocaleString("en");
+    li.firstElementChild.setAttribute("aria-pressed", pressed);
+  });
+}
+
+function drawRunning(li, job) {
+  li.replaceChildren(link(job), ` ${what(job)} `);
+  const told = job.progress;
+  if (told) {
+    const bar = make("progress", null, { "aria-label": `Progress of ${what(job)}` });
+    if (typeof told.fraction === "number") bar.value = told.fraction;
+    li.append(bar, told.text || "");
+  }
+}
+
+function choose(state) {
+  page.state = state;
+  page.older = [];
+  page.next = null;
+  draw();
+}
+
+// The newest of a state come with the snapshot; older ones are asked for by hand, a page at a time.
+function drawList() {
+  const state = page.state;
+  const pushed = page.snapshot.jobs[state];
+  const ids = new Set(pushed.map((job) => job.id));
+  const all = [...pushed, ...page.older.filter((job) => !ids.has(job.id))];
+  $("list-title").textContent = `List: ${state}`;
+  keep($("jobs"), all.map((job) => [job.id, job]), "tr", (row, job) => {
+    const had = row.contains(document.activeElement);
+    const outcome = job.result !== null ? job.result : job.error || "";
+    const head = make("th", null, { scope: "row" });
+    head.append(link(job));
+    const end = make("td", short(outcome), { class: `state-${job.status}` });
+    row.replaceChildren(head, make("td", short(what(job))), end, make("td", job.label), make("td", job.last_updated.slice(5, 19).replace("T", " ")));
+    if (had) head.firstElementChild.focus();
+  });
+  $("none").hidden = all.length > 0;
+  $("more").hidden = page.snapshot.counts[state] <= all.length || (page.older.length > 0 && page.next === null);
+}
+
+async function more() {
+  const path = page.next || `${API}/jobs?state=${page.state}&limit=100`;
+  const told = await ask("GET", path);
+  page.next = told.next;
+  page.older.push(...told.jobs);
+  drawList();
+}
+
+// --- one job -------------------------------------------------------------------------------------
+
+function link(job) {
+  return make("a", job.id, { href: `#${job.id}`, class: "id" });
+}
+
+function what(job) {
+  return [job.operation, ...job.operands].join(" ");
+}
+
+function short(text) {
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+}
+
+function written(value) {
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+// The shown job is asked for anew only when the snapshot says that it is elsewhere, or runs.
+function drawStory() {
+  const shown = page.shown;
+  if (!shown) return;
+  for (const [state, jobs] of Object.entries(page.snapshot.jobs)) {
+    const job = jobs.find((each) => each.id === shown.id);
+    if (job && (state !== shown.status || JSON.stringify(job) !== JSON.stringify(shown))) {
+      tell(job);
+      return;
+    }
+  }
+  const present = page.snapshot.jobs[shown.status].some((job) => job.id === shown.id);
+  const moved = page.snapshot.counts[shown.status] !== page.counts?.[shown.status];
+  page.counts = page.snapshot.counts;
+  if (!present && moved) attempt(async () => tell(await ask("GET", `${API}/job/${shown.id}`)));
+}
+
+async function open(word) {
+  say("", "");
+  const job = await ask("GET", `${API}/job/${encodeURIComponent(word)}`);
+  tell(job);
+  $("story-title").focus();
+}
+
+function tell(job) {
+  const moved = !page.shown || page.shown.id !== job.id || page.shown.status !== job.status;
+  page.shown = job;
+  $("story").hidden = false;
+  $("story-title").textContent = `Job ${what(job)}`.slice(0, 100);
+  const rows = FIELDS.filter((name) => {
+    const value = job[name];
+    return value !== null && value !== "" && !(Array.isArray(value) && !value.length);
+  }).map((name) => [name, job[name]]);
+  const parts = rows.flatMap(([name, value]) => [[`${name}:`, name], [name, value]]);
+  keepPairs($("fields"), parts, job.status);
+  keep($("attempts"), job.attempts.map((a, n) => [String(n), a]), "li", (li, a) => {
+    li.textContent = `${a.started || ""} to ${a.ended} ${a.end} by ${a.worker}${a.error ? `: ${a.error}` : ""}`;
+  });
+  if (moved) drawActions(job);
+  if (job.operation === "exec") attempt(() => drawOutputs(job));
+  else $("outputs").replaceChildren();
+}
+
+function keepPairs(list, parts, state) {
+  const elements = parts.map(([key, value], n) => {
+    if (n % 2 === 0) return make("dt", value.replaceAll("_", " "));
+    const dd = make("dd", key === "operands" ? value.join(" ") : written(value));
+    if (key === "status") dd.className = `state-${state}`;
+    return dd;
+  });
+  list.replaceChildren(...elements);
+}
+
+function drawActions(job) {
+  const buttons = [];
+  const ended = ["completed", "failed", "retrieved"].includes(job.status);
+  if (job.status === "failed") buttons.push(["Retry", () => act("POST", "/retry", "It runs again.")]);
+  if (!ended) buttons.push(["Cancel", () => act("DELETE", "", "It was cancelled.")]);
+  if (job.status === "completed") buttons.push(["Fetch", () => act("POST", "/retrieved", "It counts as retrieved now.")]);
+  buttons.push(["Close", close]);
+  const had = $("actions").contains(document.activeElement);
+  $("actions").replaceChildren(...buttons.map(([text, action]) => {
+    const button = make("button", text, { type: "button", class: text === "Close" ? "quiet" : "" });
+    button.addEventListener("click", () => attempt(action));
+    return button;
+  }));
+  if (had) $("actions").firstElementChild.focus();
+}
+
+async function act(method, rest, done) {
+  const job = await ask(method, `${API}/job/${page.shown.id}${rest}`);
+  say(`${what(job)}: ${done}`, "good");
+  tell(job);
+}
+
+function close() {
+  page.shown = null;
+  $("story").hidden = true;
+  history.replaceState(null, "", location.pathname);
+  $("main").focus();
+}
+
+async function drawOutputs(job) {
+  const blocks = [];
+  for (const stream of ["stdout", "stderr"]) {
+    if (!job.output || !job.output[stream]) continue;
+    const text = await ask("GET", `${API}/job/${job.id}/output/${stream}`);
+    if (!text) continue;
+    const shown = text.length > 20000 ? `…${text.slice(-20000)}` : text;
+    blocks.push(make("h3", stream), make("pre", shown, { tabindex: "0", role: "region", "aria-label": stream }));
+  }
+  if (page.shown && page.shown.id === job.id) $("outputs").replaceChildren(...blocks);
+}
+
+// --- what people ask -----------------------------------------------------------------------------
+
+function words(text) {
+  const found = [];
+  for (const part of text.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)) {
+    found.push(part[1] !== undefined ? part[1].replace(/\\(.)/g, "$1") : part[2]);
+  }
+  return found;
+}
+
+async function submit() {
+  const fields = { operation: $("operation").value, operands: words($("operands").value) };
+  for (const name of ["label", "key", "cwd"]) if ($(name).value) fields[name] = $(name).value;
+  for (const name of ["priority", "timeout", "retries", "delay"]) {
+    if ($(name).value !== "") fields[name] = Number($(name).value);
+  }
+  if ($("after").value.trim()) fields.after = words($("after").value).map((id) => [id, "ok"]);
+  const job = await ask("POST", `${API}/jobs`, fields);
+  say(`Submitted: ${job.id}`, "good");
+  tell(job);
+  history.replaceState(null, "", `#${job.id}`);
+}
+
+async function begin() {
+  const told = await ask("GET", `${API}/operations`);
+  for (const each of told.operations.filter((o) => !o.error)) page.usages[each.name] = each;
+  $("operation").replaceChildren(...Object.keys(page.usages).map((name) => make("option", name)));
+  if (page.usages.add) $("operation").value = "add";
+  showUsage();
+  await fromAddress();
+}
+
+function showUsage() {
+  const each = page.usages[$("operation").value];
+  $("usage").textContent = each ? `${each.name} ${each.usage}: ${each.help}` : "";
+}
+
+async function fromAddress() {
+  const word = decodeURIComponent(location.hash.slice(1));
+  if (word && word !== "main" && (!page.shown || page.shown.id !== word)) await open(word);
+}
+
+function on(id, event, action) {
+  $(id).addEventListener(event, (it) => {
+    it.preventDefault();
+    attempt(action);
+  });
+}
+
+on("submit", "submit", submit);
+on("search", "submit", async () => { await open($("word").value.trim()); });
+on("operation", "change", async () => showUsage());
+on("more", "click", more);
+on("token-form", "submit", async () => {
+  sessionStorage.setItem("token", $("token").value.trim());
+  $("token-form").hidden = true;
+  start();
+});
+addEventListener("hashchange", () => attempt(fromAddress));
+
+function start() {
+  attempt(begin);
+  listen();
+}
+
+start();
