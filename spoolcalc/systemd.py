@@ -110,8 +110,8 @@ WantedBy=timers.target
 """
 
 _CLEAN = """\
-# Removes what was fetched. For how long that is kept, and what else goes, is set by spool.toml in
-# the spool: keep_retrieved = "7d", keep_completed, keep_failed.
+# Removes what was fetched a week ago. What else goes is set by spool.toml in the spool:
+# keep_completed, keep_failed; and without --grace (in a drop-in), keep_retrieved.
 [Unit]
 Description=Clean the spool {description}
 RequiresMountsFor={mounts}
@@ -120,7 +120,7 @@ ConditionPathExists={format}
 
 [Service]
 Type=oneshot
-ExecStart={program} clean
+ExecStart={program} clean --grace 7d
 Nice=10
 IOSchedulingClass=idle
 {service}"""
