@@ -38,6 +38,7 @@ COMMANDS = {
     "clean": Row("upkeep", "Remove what was retrieved, and old leftovers."),
     "config": Row("config", "Show what is set for the spool, and by what."),
     "doctor": Row("examining", "Tell what is wrong with the spool, and mend it."),
+    "torture": Row("examining", "Try whether a file system keeps what is promised."),
     "init": Row("upkeep", "Make a spool, private or for a group."),
     "upgrade": Row("upkeep", "Bring a spool of an earlier version up to date."),
     "unit": Row("unit", "Print or install the units for systemd."),

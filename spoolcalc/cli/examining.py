@@ -1,4 +1,4 @@
-"""``spool doctor``."""
+"""``spool doctor`` and ``spool torture``."""
 
 from __future__ import annotations
 
@@ -37,5 +37,38 @@ def doctor(
         from spoolcalc.commands.examining import doctor_
 
         return doctor_(path, fix=fix, deep=deep, patience=max_wait, as_json=as_json)
+
+    finish(context, spool, action)
+
+
+def torture(
+    context: typer.Context,
+    directory: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DIRECTORY]",
+            help="On whose file system; else the spool's own.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    duration: Annotated[
+        float,
+        typer.Option("--seconds", min=1.0, metavar="N", help="For so long; it takes a bit more."),
+    ] = 30.0,
+    as_json: JsonOption = False,
+    spool: SpoolOption = None,
+) -> None:
+    """Try whether a file system keeps what is promised, and tell.
+
+    In a throw-away spool there, real workers and others are killed at random moments and at random
+    system calls, while all of them race for the same jobs; your own jobs are not touched. Exits
+    with 0 if all promises were kept, 1 if too little could be tried, 2 if one was broken.
+    """
+
+    def action(path: str) -> int:
+        from spoolcalc.commands.torturing import torture as deed
+
+        return deed(path, directory, seconds=duration, as_json=as_json)
 
     finish(context, spool, action)
