@@ -109,7 +109,7 @@ class Judge:
         right = str(sum(map(int, document["operands"])))
         if outcome is None or outcome.get("result") != right:
             yield Broken("P3", f"{path} has the outcome {outcome}, and {right} is right")
-        if state is State.RETRIEVED and right not in self._delivered[document["id"]]:
+        if state is State.RETRIEVED and right not in self._delivered.get(document["id"], ()):
             yield Broken("P5", f"{path} is marked retrieved, and was never delivered")
 
     def _jobs(self) -> Iterator[Broken]:
@@ -118,7 +118,7 @@ class Judge:
             if len(places) > 1:
                 yield Broken("P2", f"{job_id} lies at {' and '.join(p for _, p in places)}")
         for job_id, right in self.expected.items():
-            if job_id not in self.places and right not in self._delivered[job_id]:
+            if job_id not in self.places and right not in self._delivered.get(job_id, ()):
                 yield Broken("P1", f"{job_id} was printed, is nowhere, and was never delivered")
         for job_id, results in self._delivered.items():
             right = self.expected.get(job_id, "")
@@ -135,12 +135,13 @@ class Judge:
                 yield Broken("P3", f"{job_id}: an outcome was recorded by {who}")
             claims = [entry for entry in noted if entry.word == "claimed"]
             for first, second in pairwise(claims):
-                if not self._is_over(first, second.at, noted):
-                    yield Broken(
-                        "P2",
-                        f"{job_id}: {second.who} had it at {second.at}, while {first.who}, which "
-                        f"had it since {first.at}, was alive and had not given it back",
-                    )
+                if ended and ended[0].at < second.at:
+                    told = "after its outcome was recorded"
+                elif not self._is_over(first, second.at, noted):
+                    told = f"while {first.who}, alive, had it since {first.at}"
+                else:
+                    continue
+                yield Broken("P2", f"{job_id}: {second.who} had it at {second.at}, {told}")
             for entry in noted:
                 if entry.word == "discarded" and entry.pid not in self._short:
                     yield Broken("P4", f"{job_id} was taken from {entry.who}, which was alive")

@@ -1,7 +1,7 @@
 """Several processes do the same thing to the same file at the same instant; one may win.
 
-    claim     all rename one file, each into a directory of its own: one has it, whole
-    publish   all link a file of their own to one name: one is there, unharmed by the others
+    claim     all rename the same files, each into a directory of its own: one has each, whole
+    publish   all link files of their own to the same names: one is there, unharmed by the others
     give up   a directory is renamed away while its owner renames an outcome into it: either the
               outcome is in what was taken, or the owner is told that it came too late
     lock      all lock one file: one has it
@@ -23,23 +23,25 @@ from spoolcalc.locks import try_lock
 from spoolcalc.torture.verdict import Broken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
     from spoolcalc.torture.stage import Stage
 
     #: Prepares a round, takes part in it as one of several, and judges it.
     Prepare = Callable[[str], None]
-    Race = Callable[[str, int], bool]
+    Race = Callable[[str, int], int]
     Judge = Callable[[str, list[int]], str | None]
 
-#: So many processes are in each race.
-RACERS = 4
+#: So many processes are in each race: as many as can run at the same instant.
+RACERS = min(4, max(2, os.cpu_count() or 2))
+#: So many files are claimed or published in one race, one after the other.
+JOBS = 12
 #: A round that takes longer than this (seconds) hangs: a racer was lost.
 HANGS = 20.0
 #: After so many broken rounds of one kind it is clear.
 CLEAR = 5
 _WIDTH = 8
-_LOST, _WON, _REFUSED = 1, 2, 3
+_REFUSED = -1
 
 
 def race(stage: Stage, until: float) -> tuple[int, list[Broken]]:
@@ -79,11 +81,11 @@ def _round(memory: mmap.mmap, number: int, kind: str, path: str) -> str | None:
     while 0 in results:
         if time.monotonic() > hangs:
             return "a process did not come to an end"
-        os.sched_yield()
+        time.sleep(0.0002)  # the racers need the processors
         results = [_get(memory, racer + 1) for racer in range(RACERS)]
     if _REFUSED in results:
         return "a call was refused"
-    wrong = judge(path, [racer for racer, result in enumerate(results) if result == _WON])
+    wrong = judge(path, [result - 1 for result in results])
     if wrong is None:
         with suppress(SpoolError):  # it goes with the rest
             files.remove_tree(path)
@@ -107,7 +109,7 @@ def _run(memory: mmap.mmap, racer: int, top: str, until: float) -> None:
         except SpoolError:
             _set(memory, racer + 1, _REFUSED)
         else:
-            _set(memory, racer + 1, _WON if won else _LOST)
+            _set(memory, racer + 1, won + 1)
 
 
 def _get(memory: mmap.mmap, place: int) -> int:
@@ -122,14 +124,14 @@ def _write(path: str, text: str) -> None:
     files.close([files.write(path, text.encode(), 0o600)])
 
 
-def _found(path: str, names: Iterator[str]) -> list[tuple[str, str]]:
-    """Return which of these files are there, and what they hold."""
-    found = []
-    for name in names:
-        read = reading.read(f"{path}/{name}", 4096)
-        if read is not None:
-            found.append((name, read[0].decode(errors="replace")))
-    return found
+def _holds(path: str) -> str | None:
+    read = reading.read(path, 4096)
+    return None if read is None else read[0].decode(errors="replace")
+
+
+def _mask(won: Iterable[bool]) -> int:
+    """Return a number that has a bit for each thing won."""
+    return sum(1 << number for number, has in enumerate(won) if has)
 
 
 # --- claim
@@ -138,19 +140,27 @@ def _found(path: str, names: Iterator[str]) -> list[tuple[str, str]]:
 def _prepare_claim(path: str) -> None:
     for racer in range(RACERS):
         files.make_directory(f"{path}/{racer}", 0o700)
-    _write(f"{path}/job", "whole")
+    files.make_directory(f"{path}/all", 0o700)
+    for job in range(JOBS):
+        _write(f"{path}/all/{job}", f"job {job}")
 
 
-def _claim(path: str, racer: int) -> bool:
-    return files.move(f"{path}/job", f"{path}/{racer}/job")
+def _claim(path: str, racer: int) -> int:
+    return _mask(files.move(f"{path}/all/{job}", f"{path}/{racer}/{job}") for job in range(JOBS))
 
 
-def _judge_claim(path: str, winners: list[int]) -> str | None:
-    found = _found(path, iter(["job", *(f"{racer}/job" for racer in range(RACERS))]))
-    if len(winners) != 1:
-        return f"{len(winners)} of {RACERS} have renamed it; then it was at {found}"
-    right = [(f"{winners[0]}/job", "whole")]
-    return None if found == right else f"{winners[0]} has renamed it, and it was at {found}"
+def _judge_claim(path: str, won: list[int]) -> str | None:
+    directories = ["all", *map(str, range(RACERS))]
+    lies = {name: set(reading.names(f"{path}/{name}") or ()) for name in directories}
+    for job in range(JOBS):
+        winners = [racer for racer in range(RACERS) if won[racer] >> job & 1]
+        places = [name for name in directories if str(job) in lies[name]]
+        if len(winners) != 1:
+            return f"{len(winners)} have renamed the file {job}; then it was at {places}"
+        held = _holds(f"{path}/{winners[0]}/{job}")
+        if places != [str(winners[0])] or held != f"job {job}":
+            return f"{winners[0]} has renamed the file {job}; it was at {places} and held {held!r}"
+    return None
 
 
 # --- publish
@@ -159,21 +169,28 @@ def _judge_claim(path: str, winners: list[int]) -> str | None:
 def _prepare_publish(path: str) -> None:
     files.make_directory(f"{path}/d", 0o700)
     for racer in range(RACERS):
-        _write(f"{path}/{racer}", str(racer))
+        for job in range(JOBS):
+            _write(f"{path}/{racer}.{job}", str(racer))
 
 
-def _publish(path: str, racer: int) -> bool:
+def _publish(path: str, racer: int) -> int:
+    return _mask(_published(path, racer, job) for job in range(JOBS))
+
+
+def _published(path: str, racer: int, job: int) -> bool:
     try:
-        files.publish(f"{path}/{racer}", f"{path}/d", "job", 0o700)
+        files.publish(f"{path}/{racer}.{job}", f"{path}/d", str(job), 0o700)
     except SpoolError:
         return False
     return True
 
 
-def _judge_publish(path: str, winners: list[int]) -> str | None:
-    found = _found(path, iter(["d/job"]))
-    if len(winners) != 1 or found != [("d/job", str(winners[0]))]:
-        return f"{winners} of {RACERS} have linked to one name; then it held {found}"
+def _judge_publish(path: str, won: list[int]) -> str | None:
+    for job in range(JOBS):
+        winners = [racer for racer in range(RACERS) if won[racer] >> job & 1]
+        held = _holds(f"{path}/d/{job}")
+        if len(winners) != 1 or held != str(winners[0]):
+            return f"{winners} have linked to the name {job}; then it held {held!r}"
     return None
 
 
@@ -186,16 +203,17 @@ def _prepare_give_up(path: str) -> None:
     _write(f"{path}/outcome", "new")
 
 
-def _give_up(path: str, racer: int) -> bool:
+def _give_up(path: str, racer: int) -> int:
     if racer == 0:  # the owner
         return files.move(f"{path}/outcome", f"{path}/owner/job")
     return files.move(f"{path}/owner", f"{path}/taken.{racer}")
 
 
-def _judge_give_up(path: str, winners: list[int]) -> str | None:
+def _judge_give_up(path: str, won: list[int]) -> str | None:
+    winners = [racer for racer in range(RACERS) if won[racer]]
     takers = [racer for racer in winners if racer]
     places = ["owner/job", *(f"taken.{racer}/job" for racer in range(1, RACERS))]
-    found = _found(path, iter(places))
+    found = [(name, held) for name in places if (held := _holds(f"{path}/{name}")) is not None]
     right = [(f"taken.{taker}/job", "new" if 0 in winners else "old") for taker in takers]
     if len(takers) != 1 or found != right:
         return f"{winners} were told that they renamed; then there was {found}"
@@ -210,7 +228,7 @@ def _prepare_lock(path: str) -> None:
     _write(f"{path}/held", "")
 
 
-def _lock(path: str, racer: int) -> bool:
+def _lock(path: str, racer: int) -> int:
     lock = try_lock(f"{path}/lock")
     if lock is None:
         return False
@@ -228,10 +246,9 @@ def _lock(path: str, racer: int) -> bool:
     return True
 
 
-def _judge_lock(path: str, winners: list[int]) -> str | None:
-    read = reading.read(f"{path}/held", 4096)
-    held = (read[0] if read else b"").decode().split()
-    if not winners or held[::2] != held[1::2]:
+def _judge_lock(path: str, won: list[int]) -> str | None:
+    held = (_holds(f"{path}/held") or "").split()
+    if not any(won) or held[::2] != held[1::2]:
         return f"one took the lock while another had it: {' '.join(held)}"
     return None
 

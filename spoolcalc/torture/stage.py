@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: A process that is to kill itself does so at one of its first so many system calls.
 FIRST, LAST = 5, 3_000
+_INTERRUPTS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 class Stage:
@@ -38,10 +39,15 @@ class Stage:
     def start(self, role: str, act: Act, *, trapped: bool = False) -> int:
         """Fork a process that does ``act``; ``trapped``: it kills itself at some system call."""
         parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            _perform(parent, self.journals, role, act, trapped=trapped)
-        self.roles[pid] = role
+        # An interrupt in the middle would be lost with the hooks of a fork, or the process would.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _perform(parent, self.journals, role, act, trapped=trapped)
+            self.roles[pid] = role
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
         return pid
 
     def kill(self, pid: int) -> None:
@@ -84,8 +90,9 @@ def _perform(parent: int, journals: str, role: str, act: Act, *, trapped: bool) 
     code = 70
     try:
         orphans.die_with(parent)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _INTERRUPTS:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nowhere, descriptor)
