@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from conftest import Commands, Ran
 
 FORMATS = Path(__file__).parents[1] / "formats"
-NEW = ["blocked", "delayed", "waits", "waited", "keys", "locks", "inbox", "output"]
+NEW = ["blocked", "delayed", "waits", "waited", "keys", "locks", "inbox", "output", "events"]
 
 
 @pytest.fixture
