@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from spoolcalc.nursery import Nursery
 
 #: What tells one command from all others, in its environment.
-IDENTITY = (orphans.MARK, "SPOOL_JOB_ID", "SPOOL_ATTEMPT")
+IDENTITY = (orphans.MARK, "SPOOL_JOB_ID", "SPOOL_ATTEMPT", "SPOOL_HOOK")
 
 
 class CommandEnd:

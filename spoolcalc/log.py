@@ -95,6 +95,15 @@ class Log(Report):
             for name in adopted.again:
                 self._line("adopted", f"{name} again, which is a job already", DEBUG)
 
+    def hooked(self, hook: str, job_id: str, said: str, wrong: str | None) -> None:
+        """Tell what a hook wrote, and what went wrong with it."""
+        told = f"{hook} {job_id}".rstrip()
+        if not self._quiet:
+            for line in said.splitlines():
+                self._line("hook", f"{told}: {line}", INFO)
+        if wrong is not None:
+            self._line("hook", f"{told}: {wrong}", WARNING)
+
     def trouble(self, error: SpoolError) -> None:
         """Tell what the environment refused, and what to do."""
         told = error.message + (f". {error.hint}" if error.hint else "")

@@ -84,6 +84,27 @@ def plain_file(path: str) -> int | None:
     return None if opened is None else opened[0]
 
 
+@plainly("open")
+def plain_file_in(directory: str, name: str) -> tuple[os.stat_result, int] | None:
+    """Return a directory's status, and a descriptor of a file in it; None if there is no such file.
+
+    For who trusts a file because of whose its directory is: that one is the one it was found in.
+    Refuses as :func:`read` does what is no plain file, and a directory that is a link, or none.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        parent = os.open(directory, flags)
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError as error:
+        raise Unreadable("it is a link, or no directory") from error
+    try:
+        opened = _open(name, parent)
+        return None if opened is None else (os.fstat(parent), opened[0])
+    finally:
+        os.close(parent)
+
+
 @plainly("list")
 def names(path: str) -> list[str] | None:
     """Return the names in a directory, in no order; None if there is no such directory."""
@@ -154,9 +175,9 @@ def status(path: str) -> os.stat_result | None:
         return None
 
 
-def _open(path: str) -> tuple[int, os.stat_result] | None:
+def _open(path: str, directory: int | None = None) -> tuple[int, os.stat_result] | None:
     try:
-        descriptor = os.open(path, _READ)
+        descriptor = os.open(path, _READ, dir_fd=directory)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -40,8 +40,66 @@ class Report:
     def adopted(self, adopted: Adopted) -> None:
         """Make jobs of what lay in ``inbox/``."""
 
+    def hooked(self, hook: str, job_id: str, said: str, wrong: str | None) -> None:
+        """Hear that a hook has ended, of what it wrote, and what went ``wrong``; on any thread."""
+
     def trouble(self, error: SpoolError) -> None:
         """Meet a refusal of the environment."""
 
     def well(self) -> None:
         """Get on, in both threads.  Called on the keeper's, some times a second, while it is so."""
+
+
+class Relay(Report):
+    """Hands all that it is told on to another one; others override what they listen to."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def started(self, worker: str) -> None:
+        """Hand it on."""
+        self._report.started(worker)
+
+    def claimed(self, job: Job) -> None:
+        """Hand it on."""
+        self._report.claimed(job)
+
+    def ended(self, job: Job, outcome: Outcome, seconds: float) -> None:
+        """Hand it on."""
+        self._report.ended(job, outcome, seconds)
+
+    def postponed(self, job: Job, outcome: Outcome, seconds: float) -> None:
+        """Hand it on."""
+        self._report.postponed(job, outcome, seconds)
+
+    def crashed(self, job: Job, error: str, went: State) -> None:
+        """Hand it on."""
+        self._report.crashed(job, error, went)
+
+    def returned(self, job: Job) -> None:
+        """Hand it on."""
+        self._report.returned(job)
+
+    def discarded(self, job: Job) -> None:
+        """Hand it on."""
+        self._report.discarded(job)
+
+    def swept(self, swept: Swept) -> None:
+        """Hand it on."""
+        self._report.swept(swept)
+
+    def adopted(self, adopted: Adopted) -> None:
+        """Hand it on."""
+        self._report.adopted(adopted)
+
+    def hooked(self, hook: str, job_id: str, said: str, wrong: str | None) -> None:
+        """Hand it on."""
+        self._report.hooked(hook, job_id, said, wrong)
+
+    def trouble(self, error: SpoolError) -> None:
+        """Hand it on."""
+        self._report.trouble(error)
+
+    def well(self) -> None:
+        """Hand it on."""
+        self._report.well()

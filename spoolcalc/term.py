@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 LINGER = 60.0
 
 
+class Interrupted(BaseException):
+    """The jobs at hand were broken off; they go back to pending, uncharged."""
+
+
 class Term:
     """One worker's term, from :meth:`begin` on; :class:`~spoolcalc.worker.Worker` says of what."""
 

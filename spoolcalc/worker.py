@@ -22,6 +22,7 @@ from spoolcalc.bell import Bell
 from spoolcalc.engine import PROCESS, Engine
 from spoolcalc.errors import CeilingReached, StorageFailure, UsageError
 from spoolcalc.execute import execute
+from spoolcalc.hooks import SECONDS, Hooks
 from spoolcalc.inbox import Inbox
 from spoolcalc.job import DEFAULT_LEASE, Outcome
 from spoolcalc.keeper import Keeper, Pulse
@@ -29,7 +30,7 @@ from spoolcalc.lease import Lease
 from spoolcalc.reporting import Report
 from spoolcalc.slots import GRACE, HANGS, Slots
 from spoolcalc.sweep import hand_back_others
-from spoolcalc.term import Term
+from spoolcalc.term import Interrupted, Term
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,10 +48,6 @@ DEFAULT_POLL = 2.0
 PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 
-class Interrupted(BaseException):
-    """The jobs at hand were broken off; they go back to pending, uncharged."""
-
-
 class Worker:
     """Works on a spool's jobs.
 
@@ -63,7 +60,8 @@ class Worker:
     not given what the spool's settings say, which it reads once, before it begins; ``once`` ends it
     when nothing can be run; ``until_empty`` when nothing is pending, and waits for what is and
     cannot be run now; ``max_jobs`` and ``max_time`` (seconds) when so many jobs were run, or before
-    the first job after that time; ``poll`` is how often (seconds) it looks by itself when idle.
+    the first job after that time; ``poll`` is how often (seconds) it looks by itself when idle;
+    ``hook_time`` how long (seconds) a hook may run.
     """
 
     def __init__(
@@ -81,6 +79,7 @@ class Worker:
         max_jobs: int | None = None,
         max_time: float | None = None,
         poll: float = DEFAULT_POLL,
+        hook_time: float = SECONDS,
         report: Report | None = None,
     ) -> None:
         if jobs < 1:
@@ -90,7 +89,7 @@ class Worker:
         self._seconds = lease or settings.lease or DEFAULT_LEASE
         self._term = Term(once=once, until_empty=until_empty, max_jobs=max_jobs, max_time=max_time)
         self._poll = poll
-        self._report = report or Report()
+        self._report = Hooks(spool.layout, report or Report(), hook_time)
         self._bell = Bell(spool.layout.bell)
         self._bell.also_into(spool.layout.inbox)
         self._inbox = Inbox(spool.layout, settings)
@@ -157,6 +156,7 @@ class Worker:
             with suppress(StorageFailure):  # told before; what is left is handed back
                 self._batch.flush()  # else what was done would be done again
         finally:
+            self._report.finish(lambda: self._at_once, lambda: self._pulse.beat(HANGS))
             if self._keeper.is_alive():
                 self._keeper.end()
             self._spool.leave(self._lease)

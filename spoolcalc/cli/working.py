@@ -90,6 +90,14 @@ def work(
             help="Look at least so often when idle. [default: 2s]",
         ),
     ] = None,
+    hook_time: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds,
+            metavar="DURATION",
+            help="Kill a hook that takes longer. [default: 30s]",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Log only what failed.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Log claims too.")] = False,
     spool: SpoolOption = None,
@@ -97,6 +105,7 @@ def work(
     """Run jobs, until SIGTERM or SIGINT; a second one breaks off the jobs at hand."""
 
     def action(path: str) -> int:
+        from spoolcalc.hooks import SECONDS
         from spoolcalc.job import SHORTEST_LEASE
         from spoolcalc.locks import try_alone
         from spoolcalc.log import Log
@@ -132,6 +141,7 @@ def work(
             max_jobs=max_jobs,
             max_time=max_time,
             poll=poll or DEFAULT_POLL,
+            hook_time=SECONDS if hook_time is None else hook_time,
             report=announcer or Log(quiet=quiet, verbose=verbose),
         )
         try:
@@ -144,7 +154,7 @@ def work(
 
 
 def _run(worker: Worker, drain_time: float | None, announcer: Announcer | None) -> int:
-    from spoolcalc.worker import Interrupted
+    from spoolcalc.term import Interrupted
 
     caught = []
 

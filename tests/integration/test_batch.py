@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spoolcalc import Outcome, Spool, State, StorageFailure, Worker, batch, files, worker
+from spoolcalc import Outcome, Spool, State, StorageFailure, Worker, batch, files, term, worker
 from spoolcalc.batch import LARGEST, Batch, is_sociable
 from spoolcalc.document import new_document
 from spoolcalc.execute import LIGHT, execute
@@ -236,7 +236,7 @@ def test_told_to_stop_at_once_it_gives_back_the_job_at_hand_alone(
     ids = [spool.submit("neg", ["1"]) for _ in range(5)]
     one = Worker(spool)
     in_the_third_job(monkeypatch, one.stop_now)
-    with pytest.raises(worker.Interrupted):
+    with pytest.raises(term.Interrupted):
         one.run()
     states = [spool.find(job_id).state for job_id in ids]
     assert states == [State.COMPLETED] * 2 + [State.PENDING] * 3
