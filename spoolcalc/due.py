@@ -63,6 +63,7 @@ class Calendar:
                     quarantine(self._layout, entry.path, "neither a bucket nor a job of delayed/")
             self._buckets = sorted(found)
             self._jobs = {name: jobs for name, jobs in self._jobs.items() if name in set(found)}
+            self._watched.listed()
 
     def _promote_from(self, bucket: str, now: float) -> float:
         """Promote what is due in a bucket; return in how many seconds its next one is."""
@@ -73,6 +74,8 @@ class Calendar:
         watched, jobs = self._jobs.get(bucket) or (_Watched(), [])
         if watched.is_stale(status.st_mtime_ns):
             jobs = self._list(path, {name: due for due, name in jobs})
+            watched.listed()
+            self._jobs[bucket] = watched, jobs  # whatever is refused now
         while jobs and jobs[-1][0] <= now:
             promote(self._layout, f"{path}/{jobs[-1][1]}")
             jobs.pop()  # only now: one that was refused must be met again
@@ -110,19 +113,20 @@ class _Watched:
     still for ``COARSE`` seconds: as they pass here, for its own clock may be another's.
     """
 
-    __slots__ = ("_mtime", "_since")
+    __slots__ = ("_holds", "_looked", "_mtime", "_since")
 
     def __init__(self) -> None:
         self._mtime = -1
-        self._since: float | None = None
+        self._since = self._looked = 0.0
+        self._holds = False
 
     def is_stale(self, mtime: int) -> bool:
-        """Tell, just before it would be listed, whether it must be, given its mtime."""
-        now = time.monotonic()
+        """Tell, given its mtime just before it would be listed, whether it must be."""
+        self._looked = time.monotonic()
         if mtime != self._mtime:
-            self._mtime, self._since = mtime, now
-        elif self._since is None:
-            return False
-        elif now - self._since > COARSE:
-            self._since = None  # what is listed now holds
-        return True
+            self._mtime, self._since, self._holds = mtime, self._looked, False
+        return not self._holds
+
+    def listed(self) -> None:
+        """Say that it was listed, which may be refused."""
+        self._holds = self._looked - self._since > COARSE

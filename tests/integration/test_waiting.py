@@ -27,7 +27,7 @@ from spoolcalc import (
     reading,
     waits,
 )
-from spoolcalc.due import Calendar
+from spoolcalc.due import COARSE, Calendar
 from spoolcalc.ids import new_id
 from spoolcalc.sweep import sweep
 
@@ -316,14 +316,44 @@ def test_a_refused_look_is_made_again(spool: Spool, monkeypatch: pytest.MonkeyPa
     def refuse(path: str) -> None:
         raise StorageFailure("list", path, OSError(errno.EIO, os.strerror(errno.EIO)))
 
+    calendar.promote()
+    until = time.monotonic() + 2 * COARSE
+    while time.monotonic() < until:  # what was listed by then is listed once more, and then holds
+        time.sleep(0.01)
     with monkeypatch.context() as patched:
         patched.setattr(reading, "entries", refuse)
         with pytest.raises(StorageFailure):
             calendar.promote()
+    sooner = spool.submit("add", ["1", "2"], delay=1800.0)
+    os.utime(spool.layout.delayed, (1, 1))
     later = time.time() + 7200
     monkeypatch.setattr(time, "time", lambda: later)
     calendar.promote()
+    assert spool.find(job_id).state is spool.find(sooner).state is State.PENDING
+
+
+@pytest.mark.parametrize("ahead", [0.0, 3600.0, -3600.0])
+def test_two_changes_of_one_moment_are_both_seen(
+    ahead: float, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far this host's clock is from the one that stamps files."""
+    monkeypatch.setattr(time, "time_ns", lambda: int((time.time() + ahead) * 1e9))
+    calendar = Calendar(spool.layout)
+    due = time.time() + 0.5
+    times = []
+    for number in range(2):
+        job_id = spool.submit("add", [str(number), "1"], at=due)
+        for directory in (spool.layout.delayed, spool.layout.delayed_bucket(due)):
+            times.append((directory, os.stat(directory).st_mtime_ns))
+            if number:  # as on a file system whose clock ticks seldom
+                first = dict(times[:2])[directory]
+                os.utime(directory, ns=(first, first))
+        assert calendar.promote() > 0
+    while time.time() < due:
+        time.sleep(0.01)
+    calendar.promote()
     assert spool.find(job_id).state is State.PENDING
+    assert spool.counts()[State.PENDING] == 2
 
 
 def test_a_file_with_a_wrong_time_waits_for_the_right_one(spool: Spool) -> None:
