@@ -1,4 +1,4 @@
-"""The units for systemd: workers, a worker that is started by jobs, and cleaning.
+"""The units for systemd: workers, a worker that is started by jobs, cleaning, and the server.
 
 :func:`units` computes their texts and touches nothing; a setting's reason stands beside it in the
 unit, and so does the reason for each thing that is left open to jobs.  There are two kinds:
@@ -28,6 +28,8 @@ NAMES = (
     "spool-drain.timer",
     "spool-clean.service",
     "spool-clean.timer",
+    "spool-serve.socket",
+    "spool-serve.service",
 )
 #: How a unit of ours begins.
 MARK = "# Made by `spool unit`"
@@ -140,8 +142,50 @@ Persistent=true
 WantedBy=timers.target
 """
 
+_SERVE_SOCKET = """\
+# The queue over HTTP, for this machine: {control} enable --now spool-serve.socket
+# systemd listens, and starts the server for the first who asks. Another address, or a Unix socket,
+# goes into a drop-in, after an empty ListenStream=; an address that others can reach needs a token:
+# a drop-in for spool-serve.service, with --token-file behind what ExecStart= has.
+[Unit]
+Description=HTTP for the spool {description}
+
+[Socket]
+ListenStream=127.0.0.1:8080
+
+[Install]
+WantedBy=sockets.target
+"""
+
+_SERVE = """\
+# The server. It gets its socket from spool-serve.socket; who asks while it is started again waits.
+[Unit]
+Description=HTTP server of the spool {description}
+Requires=spool-serve.socket
+After=spool-serve.socket
+RequiresMountsFor={mounts}
+
+[Service]
+ExecStart={program} serve
+Type=notify
+Restart=on-failure
+RestartSec=1s
+# A request that is wrong, or an extra that is not installed, does not get right by itself.
+RestartPreventExitStatus=2
+# Requests in flight have ten seconds to end.
+TimeoutStopSec=20s
+WatchdogSec=60s
+{service}"""
+
 _TEXTS = dict(
-    zip(NAMES, (_WORK, _DRAIN_PATH, _DRAIN, _DRAIN_TIMER, _CLEAN, _CLEAN_TIMER), strict=True)
+    zip(
+        NAMES,
+        (
+            *(_WORK, _DRAIN_PATH, _DRAIN, _DRAIN_TIMER, _CLEAN, _CLEAN_TIMER),
+            *(_SERVE_SOCKET, _SERVE),
+        ),
+        strict=True,
+    )
 )
 
 #: What workers have in common.

@@ -129,6 +129,8 @@ def _next(spool: str, user: str | None, *, exists: bool) -> list[str]:
     lines.append(f"{control} enable --now spool-drain.path spool-drain.timer")
     lines.append("and every day:")
     lines.append(f"{control} enable --now spool-clean.timer")
+    lines.append("and, with spoolcalc[http] installed, the queue over HTTP:")
+    lines.append(f"{control} enable --now spool-serve.socket")
     if user is None:
         lines += ["For all that to go on when you are not logged in:", "loginctl enable-linger"]
     return [line if line.endswith(":") else f"  {line}" for line in lines]

@@ -50,8 +50,8 @@ def inherited() -> list[socket.socket]:
     return sockets
 
 
-def open_address(address: str) -> socket.socket:
-    """Return a socket that listens at ``HOST:PORT``."""
+def open_address(address: str, *, guarded: bool) -> socket.socket:
+    """Return a socket that listens at ``HOST:PORT``; where others reach it, only if ``guarded``."""
     host, colon, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
@@ -62,6 +62,8 @@ def open_address(address: str) -> socket.socket:
         )[0]
     except (OSError, UnicodeError) as error:
         raise UsageError(f"no such address: {shown(host)}: {error}") from error
+    if not guarded and not ipaddress.ip_address(place[0]).is_loopback:
+        raise unguarded(f"http://{address}")
     opened = socket.socket(family, kind, protocol)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -107,6 +109,14 @@ def is_open_to_others(listener: socket.socket) -> bool:
     if listener.family == socket.AF_UNIX:
         return False
     return not ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+
+
+def unguarded(name: str) -> UsageError:
+    """Return the error of a place that others can reach, without a token."""
+    return UsageError(
+        f"others can reach {name}, and there is no token",
+        "Name a file with one by --token-file, or listen at a Unix socket.",
+    )
 
 
 def name_of(listener: socket.socket) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from spoolcalc import output
-from spoolcalc.errors import OK, UsageError
+from spoolcalc.errors import OK
 from spoolcalc.http import limits, listening
 from spoolcalc.http.app import application
 from spoolcalc.http.guard import Policy
@@ -51,17 +51,15 @@ def serve(
     _ = spool.settings  # what is wrong with them is told now, and not by each submit
     made: str | None = None
     if listen is not None or (unix is None and not listeners):
-        listeners.append(listening.open_address(listen or listening.DEFAULT))
+        address = listen or listening.DEFAULT
+        listeners.append(listening.open_address(address, guarded=token is not None))
     if unix is not None:
         listeners.append(listening.open_unix(unix))
         made = unix
     try:
         for listener in listeners:
             if token is None and listening.is_open_to_others(listener):
-                raise UsageError(
-                    f"others can reach {listening.name_of(listener)}, and there is no token",
-                    "Name a file with one by --token-file, or listen at a Unix socket.",
-                )
+                raise listening.unguarded(listening.name_of(listener))
         service = Service(spool, allow=allow)
         try:
             policy = Policy(listening.hosts(listeners, allow_hosts), token)
