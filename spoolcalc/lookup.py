@@ -165,6 +165,11 @@ def output_gone(layout: Layout, job: Job) -> SpoolUnusable:
     )
 
 
+def count_inbox(layout: Layout) -> int:
+    """Return how many files wait to be made jobs."""
+    return sum(1 for name in reading.names(layout.inbox) or () if not name.startswith("."))
+
+
 def count_corrupt(layout: Layout) -> int:
     """Return how many things lie in ``corrupt/``, their reasons not counted."""
     return sum(1 for name in reading.names(layout.corrupt) or () if not name.endswith(".reason"))

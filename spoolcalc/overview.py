@@ -68,9 +68,9 @@ class Overview:
 def overview(layout: Layout) -> Overview:
     """Look at the whole spool.  One listing of every directory; no document but those in wip."""
     counts = {state: lookup.count(layout, state) for state in State}
-    inbox = sum(1 for name in reading.names(layout.inbox) or () if not name.startswith("."))
+    inbox = lookup.count_inbox(layout)
     return Overview(
-        layout.root, counts, lookup.count_corrupt(layout), inbox, _oldest(layout), _workers(layout)
+        layout.root, counts, lookup.count_corrupt(layout), inbox, oldest(layout), workers(layout)
     )
 
 
@@ -82,7 +82,8 @@ def has_worker(layout: Layout) -> bool:
     )
 
 
-def _oldest(layout: Layout) -> float | None:
+def oldest(layout: Layout) -> float | None:
+    """Return the age (seconds) of the oldest pending job, None if there is none."""
     first: dict[str, str] = {}  # the oldest bucket of each priority
     for bucket in sorted(filter(is_pending_bucket, reading.names(layout.pending) or ())):
         first.setdefault(bucket[0], bucket)
@@ -91,7 +92,8 @@ def _oldest(layout: Layout) -> float | None:
     return max(0.0, time.time() - seconds_of(min(ids))) if ids else None
 
 
-def _workers(layout: Layout) -> list[WorkerView]:
+def workers(layout: Layout) -> list[WorkerView]:
+    """Return the living workers, and what they are at."""
     jobs: dict[str, list[Job]] = {}
     for path, _, worker in lookup.walk(layout, State.WIP):
         job = lookup.load_if_readable(State.WIP, path, worker)

@@ -32,6 +32,7 @@ COMMANDS = {
     "serve": Row("serving", "Serve the spool over HTTP."),
     "pause": Row("changing", "Have the workers take no more jobs."),
     "resume": Row("changing", "Have the workers take jobs again."),
+    "top": Row("watching", "Show the queue, live."),
     "events": Row("watching", "Print what has happened, and what happens."),
     "metrics": Row("watching", "Print figures for Prometheus."),
     "operations": Row("catalogue", "List the operations that are known here."),

@@ -1,4 +1,4 @@
-"""``spool events`` and ``spool metrics``."""
+"""``spool events``, ``spool metrics`` and ``spool top``."""
 
 from __future__ import annotations
 
@@ -47,3 +47,19 @@ def metrics(
 ) -> None:
     """Print figures in Prometheus' text format."""
     finish(context, spool, lambda path: telling.metrics(path, textfile))
+
+
+def top(
+    context: typer.Context,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Print one look, and end.")] = False,
+    spool: SpoolOption = None,
+) -> None:
+    """Show the queue, live: counts, rates, workers and what they are at, the last failures."""
+
+    def action(path: str) -> int:
+        from spoolcalc.commands import top as deed
+
+        return deed.top(path, once=once)
+
+    finish(context, spool, action)
