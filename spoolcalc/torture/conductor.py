@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spoolcalc.torture.stage import Act
 
 #: This part of the time goes to the races, and at most so many seconds.
-RACING, LONGEST_RACING = 0.25, 10.0
+RACING, LONGEST_RACING = 0.35, 12.0
 #: Somebody is killed about every so many seconds.
 GUST = 0.06
 #: How long (seconds) a worker is stopped that has a short lease.
