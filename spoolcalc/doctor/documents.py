@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ def judge(
         yield Suspicion(found("newer-document", path, error.message), still)
         return
     except StorageFailure as error:
+        if error.errno == errno.EACCES:
+            return  # its owner or its mode is wrong, which is told
         yield Suspicion(found("torn-document", path, error.message), still)
         return
     if document["id"] != id_of(os.path.basename(path)):

@@ -149,7 +149,7 @@ def test_nobody_goes_on_when_it_is_ended(
     start: Callable[..., Process], place: Path, until: Callable[..., Any], number: int
 ) -> None:
     """Interrupted, it tidies up; killed, it takes all its processes with it."""
-    process = start("torture", "--seconds", "20", str(place))
+    process = start("torture", "--seconds", "5", str(place))
     until(lambda: list(place.glob("*/spool/wip")))
     process.signal(number)
     code = process.end().returncode
