@@ -27,7 +27,7 @@ from benchmarks.install import CHECKOUT, installed, site_of
 from benchmarks.report import Line, show
 
 #: In this order.  The last fills the file system.
-SUBJECTS = ("startup", "throughput", "events", "latency", "recovery", "memory", "growth")
+SUBJECTS = ("startup", "throughput", "events", "latency", "http", "recovery", "memory", "growth")
 
 
 def main() -> None:

@@ -53,14 +53,15 @@ def site_of(python: str) -> str:
 def _make(directory: Path) -> str:
     environment = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
     source = directory / "source"  # a copy: a build leaves its traces where it is made
-    shutil.copytree(CHECKOUT / "spoolcalc", source / "spoolcalc")
+    for name in ("man", "spoolcalc"):
+        shutil.copytree(CHECKOUT / name, source / name)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(CHECKOUT / name, source)
     venv = directory / "venv"
     python = str(venv / "bin" / "python")
     for command in (
         [sys.executable, "-m", "venv", str(venv)],
-        [python, "-m", "pip", "install", "--quiet", str(source)],
+        [python, "-m", "pip", "install", "--quiet", f"{source}[http]"],
         [python, "-m", "compileall", "-q", str(venv / "lib")],
     ):
         ended = subprocess.run(

@@ -15,7 +15,9 @@ from starlette.responses import Response
 from spoolcalc import access
 from spoolcalc.errors import SpoolUnusable
 from spoolcalc.http.asked import Query
+from spoolcalc.metrics import figures
 from spoolcalc.overview import has_worker
+from spoolcalc.render.metrics import as_text
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -41,7 +43,7 @@ class Health:
         return Response(json.dumps({"status": "ready"}) + "\n", media_type="application/json")
 
     async def metrics(self, request: Request) -> Response:
-        """Count jobs and workers."""
+        """Give the figures of `spool metrics`, and how many wait."""
         Query(request)
         text = await self._service.call(self._metrics)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -54,20 +56,10 @@ class Health:
             raise SpoolUnusable("no worker is alive", "Start one with `spool work`.")
 
     def _metrics(self) -> str:
-        seen = self._service.spool.overview()
-        lines = ["# HELP spool_jobs Jobs by state.", "# TYPE spool_jobs gauge"]
-        lines += [f'spool_jobs{{state="{state}"}} {n}' for state, n in seen.counts.items()]
-        for name, text, value in (
-            ("spool_corrupt", "Files that are no jobs and were put aside.", seen.corrupt),
-            ("spool_inbox", "Files that are to be made jobs.", seen.inbox),
-            ("spool_oldest_pending_seconds", "Age of the oldest pending job.", seen.oldest or 0),
-            ("spool_workers", "Workers that are alive.", len(seen.workers)),
-            ("spool_http_waits", "Requests that wait for jobs.", self._service.watcher.waits),
-            ("spool_paused", "Whether workers are to take nothing.", int(bool(self._paused))),
-        ):
-            lines += [f"# HELP {name} {text}", f"# TYPE {name} gauge", f"{name} {value}"]
-        return "\n".join(lines) + "\n"
-
-    @property
-    def _paused(self) -> object:
-        return self._service.spool.paused
+        spool = self._service.spool
+        waits = self._service.watcher.waits
+        return as_text(figures(spool.layout)) + (
+            "# HELP spool_http_waits Requests that wait for jobs.\n"
+            "# TYPE spool_http_waits gauge\n"
+            f"spool_http_waits {waits}\n"
+        )

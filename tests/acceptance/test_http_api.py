@@ -415,7 +415,7 @@ def test_metrics(http: Server) -> None:
     http.post(f"{API}/add/1/2")
     answer = http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert 'spool_jobs{state="pending"} 1\n' in answer.text
+    assert f'spool_jobs{{spool="{http.spool.path}",state="pending"}} 1\n' in answer.text
 
 
 def test_the_contract_can_be_read(http: Server) -> None:
