@@ -2,12 +2,14 @@
 
 A directory is listed again only if its mtime has changed, and what takes long to find out is asked
 the more seldom, so that all of it takes a small part of one processor.  What has happened is read
-from the events, as it comes.  No document is read but those in ``wip/``.
+from the events, as it comes, and is added to what was counted before.  No document is read but
+those in ``wip/``.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -34,6 +36,7 @@ WINDOW = 10.0
 FAILURES = 100
 #: An mtime that is not older than this (nanoseconds) may hide a change.
 _RECENT = 100_000_000
+_MOVED = re.compile(rb',"from":(?:"([a-z]+)"|null),"to":(?:"([a-z]+)"|null)')
 _COUNTED = ("submitted", "completed", "failed")
 
 
@@ -44,11 +47,14 @@ class Seldom(Generic[T]):
         self._find = find
         self._due = 0.0
         self._found: T
+        #: Whether what was returned last was found just then.
+        self.fresh = False
 
     def __call__(self) -> T:
         """Return what was found, just now or not long ago."""
         began = time.monotonic()
-        if began >= self._due:
+        self.fresh = began >= self._due
+        if self.fresh:
             self._found = self._find()
             ended = time.monotonic()
             self._due = ended + (ended - began) / SHARE
@@ -125,13 +131,15 @@ class Watch:
         self._workers = Seldom(lambda: workers(layout))
         self.history = History(layout)
         self._failures: deque[bytes] = deque(maxlen=FAILURES)
+        self._moved: Counter[str] = Counter()  # in each state, since it was counted
         self._happened: deque[tuple[float, Counter[str]]] = deque()
         self._began: float | None = None
 
     def look(self) -> Glance:
         """Look again."""
         seen = Glance(self._layout.root)
-        seen.counts = {state: count() for state, count in self._counts.items()}
+        seen.rates = self._rates()  # first: what is counted after it needs nothing added
+        seen.counts = {state: self._count(state) for state in State}
         seen.oldest, seen.corrupt, seen.inbox = self._oldest(), self._corrupt(), self._inbox()
         seen.paused = reading.status(self._layout.paused) is not None
         seen.workers = self._workers()
@@ -139,15 +147,26 @@ class Watch:
             told = lookup.progress_of(self._layout, job)
             if told is not None:
                 seen.progress[job.id] = told
-        seen.rates = self._rates()
         seen.failures = [json.loads(line) for line in reversed(self._failures)]
         return seen
+
+    def _count(self, state: State) -> int:
+        """Return how many jobs are in a state: counted, or counted before and moved since."""
+        number = self._counts[state]()
+        if self._counts[state].fresh:
+            self._moved[state.value] = 0
+        return max(0, number + self._moved[state.value])
 
     def _rates(self) -> dict[str, float]:
         """Read what has happened since the last look."""
         now = time.monotonic()
         happened: Counter[str] = Counter()
         for line in self.history.lines():
+            moved = _MOVED.search(line)
+            if moved is not None:
+                was, to = (part.decode("ascii") for part in moved.groups(b""))
+                self._moved[was] -= 1
+                self._moved[to] += 1
             for event in _COUNTED:
                 if b'"event":"%s"' % event.encode("ascii") in line[:100]:
                     happened[event] += 1

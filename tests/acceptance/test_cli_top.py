@@ -305,3 +305,18 @@ def test_rates_are_those_of_the_last_seconds(spool: Spool, monkeypatch: pytest.M
         assert watch.look().rates["submitted"] == 2.0
         now[0] += 20.0
         assert watch.look().rates["submitted"] == 0
+
+
+def test_between_two_counts_what_happens_is_added(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory of a million jobs is counted seldom, and its number is right all the same."""
+    monkeypatch.setattr(glance, "SHARE", 1e-9)
+    list(spool.submit_many([("add", ["1", "1"])] * 5))
+    watch = glance.Watch(spool.layout)
+    with watch.history:
+        assert watch.look().counts[State.PENDING] == 5
+        list(spool.submit_many([("add", ["1", "1"])] * 20))
+        Worker(spool, once=True, max_jobs=3).run()
+        counts = watch.look().counts
+    assert (counts[State.PENDING], counts[State.WIP], counts[State.COMPLETED]) == (22, 0, 3)
