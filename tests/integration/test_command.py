@@ -360,7 +360,7 @@ def test_nothing_is_left_when_the_worker_is_killed(
         env=environment,
     ) as worker:
         try:
-            # The shell, what it started, and one that has no mark; above it the guardian, the nursery.
+            # The shell, what it started, one that has no mark; above it the guardian, the nursery.
             until(lambda: len(marked(name)) >= 6 and unmarked_below(name))
             nameless = unmarked_below(name)
         finally:
