@@ -7,7 +7,7 @@ removes the oldest file of events has it counted first (:func:`shorten`).  Nothi
 whoever is killed: how far was read stands in the same file as what was counted.
 
 Only the first part of a line is looked at, which is the same for many, and how long it took: the
-events of a hundred thousand jobs take less than a second.
+events of a hundred thousand jobs take about a second.
 """
 
 from __future__ import annotations
