@@ -52,7 +52,7 @@ class Installation:
 
     def remove(self) -> None:
         """Stop everything and remove the units and their drop-ins."""
-        self.machine.run("systemctl", "stop", "spool-*.timer", "spool-*.path")
+        self.machine.run("systemctl", "stop", "spool-*.timer", "spool-*.path", "spool-*.socket")
         self.machine.run("systemctl", "kill", "-s", "KILL", "spool-*.service", check=False)
         self.machine.run("systemctl", "stop", "spool-*.service")
         self.machine.run("sh", "-c", "rm -rf /etc/systemd/system/*spool-* /etc/systemd/system/*/")
