@@ -36,7 +36,8 @@ class Writer:
         self._spool = spool
         self._threads = ThreadPoolExecutor(GROUPS + ALONE, "writer")
         self._waiting: deque[Waiting] = deque()
-        self._groups: set[asyncio.Task[None]] = set()
+        self._writing = 0
+        self._tasks: set[asyncio.Task[None]] = set()  # a task that nobody has may vanish
 
     async def submit(self, documents: Sequence[Document]) -> Sequence[str]:
         """Make jobs durable, all or none, and return their ids."""
@@ -45,10 +46,11 @@ class Writer:
             return await loop.run_in_executor(self._threads, self._spool.publish, documents)
         future: asyncio.Future[Sequence[str]] = loop.create_future()
         self._waiting.append((documents, future))
-        if len(self._groups) < GROUPS:
+        if self._writing < GROUPS:
+            self._writing += 1
             task = loop.create_task(self._write())
-            self._groups.add(task)
-            task.add_done_callback(self._groups.discard)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return await future
 
     def close(self) -> None:
@@ -56,7 +58,17 @@ class Writer:
         self._threads.shutdown()
 
     async def _write(self) -> None:
-        """Make groups durable until nothing waits."""
+        """Make groups durable until nothing waits.
+
+        That nothing does, and that this one writes no longer, is one step: what comes between the
+        two would be left to nobody.
+        """
+        try:
+            await self._write_groups()
+        finally:
+            self._writing -= 1
+
+    async def _write_groups(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
             group = self._next()
