@@ -13,14 +13,11 @@ from spoolcalc import __version__
 from spoolcalc.http import limits
 from spoolcalc.http.jobs import LONGEST_PATIENCE
 from spoolcalc.http.problems import MEDIA_TYPE
+from spoolcalc.http.shapes import ASKED, JOB, PROBLEM, TEXT, TEXT_OR_NONE
 from spoolcalc.job import State
-from spoolcalc.options import LARGEST_OUTPUT, LONGEST_TEXT, LONGEST_TIME, MOST_NEEDS, MOST_RETRIES
+from spoolcalc.options import LONGEST_TEXT
 
 _ID = "019ab2c4-5d6e-7f80-9a1b-2c3d4e5f6071"
-_TEXT = {"type": "string"}
-_TEXT_OR_NONE = {"type": ["string", "null"]}
-_NUMBER_OR_NONE = {"type": ["number", "null"]}
-_SECONDS = {"type": "number", "minimum": 0, "maximum": LONGEST_TIME}
 #: What any request may be refused with.
 _ANY = (400, 401, 403, 405, 408, 413, 414, 415, 421, 431, 500, 503)
 
@@ -43,90 +40,6 @@ _WHY = {
     503: "The spool, or the server, cannot take it now; see Retry-After.",
 }
 
-_PROBLEM = {
-    "type": "object",
-    "description": "What went wrong (RFC 9457), in the words of the command line.",
-    "required": ["type", "title", "status", "detail", "exit_code"],
-    "properties": {
-        "type": _TEXT,
-        "title": _TEXT,
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "what happened, and to what"},
-        "hint": {"type": "string", "description": "what to do"},
-        "exit_code": {"type": "integer", "description": "what the command would exit with"},
-    },
-}
-
-_JOB = {
-    "type": "object",
-    "required": ["id", "status", "operation", "operands", "last_updated", "completed_on"],
-    "properties": {
-        "id": _TEXT,
-        "status": {"type": "string", "enum": [state.value for state in State]},
-        "state": {"type": "string", "description": "the same as status"},
-        "operation": _TEXT,
-        "operands": {"type": "array", "items": _TEXT},
-        "priority": {"type": "integer"},
-        "submitted": {"type": "string", "format": "date-time"},
-        "last_updated": {"type": "string", "format": "date-time"},
-        "completed_on": {"type": ["string", "null"], "format": "date-time"},
-        "attempts": {"type": "array", "items": {"type": "object"}},
-        "worker": _TEXT_OR_NONE,
-        "result": _TEXT_OR_NONE,
-        "exact": {"type": ["boolean", "null"]},
-        "precision": {"type": ["integer", "null"]},
-        "error": _TEXT_OR_NONE,
-        "reason": _TEXT_OR_NONE,
-        "label": _TEXT_OR_NONE,
-        "key": _TEXT_OR_NONE,
-        "timeout": _NUMBER_OR_NONE,
-        "retries": {"type": "integer"},
-        "backoff": _NUMBER_OR_NONE,
-        "not_before": _TEXT_OR_NONE,
-        "after": {"type": "array", "items": {"type": "object"}},
-        "command": {"type": ["object", "null"]},
-        "max_output": {"type": ["integer", "null"]},
-        "exit_code": {"type": ["integer", "null"]},
-        "cut": {"type": ["boolean", "null"]},
-        "progress": {"type": ["object", "null"]},
-        "output": {"type": ["object", "null"]},
-    },
-}
-
-_ASKED = {
-    "type": "object",
-    "required": ["operation", "operands"],
-    "additionalProperties": False,
-    "properties": {
-        "operation": {"type": "string", "examples": ["add"]},
-        "operands": {"type": "array", "items": _TEXT, "examples": [["12", "23"]]},
-        "priority": {"type": "integer", "minimum": 0, "maximum": 9, "default": 5},
-        "max_crashes": {"type": "integer", "minimum": 1},
-        "label": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
-        "key": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
-        "timeout": {"type": "number", "minimum": 0.001, "maximum": LONGEST_TIME},
-        "retries": {"type": "integer", "minimum": 0, "maximum": MOST_RETRIES},
-        "backoff": _SECONDS,
-        "delay": {**_SECONDS, "description": "seconds from now"},
-        "at": {"type": "number", "minimum": 0, "description": "seconds since the epoch"},
-        "after": {
-            "type": "array",
-            "maxItems": MOST_NEEDS,
-            "items": {
-                "type": "array",
-                "items": _TEXT,
-                "minItems": 2,
-                "maxItems": 2,
-                "description": "an id, and ok or any",
-            },
-        },
-        "max_output": {"type": "integer", "minimum": 0, "maximum": LARGEST_OUTPUT},
-        "cwd": {"type": "string", "description": "exec: the directory it runs in"},
-        "env": {"type": "object", "additionalProperties": _TEXT},
-        "stdin": {"type": "string", "description": "exec: the file it reads"},
-    },
-}
-
 
 def contract() -> dict[str, Any]:
     """Return the document."""
@@ -140,7 +53,7 @@ def contract() -> dict[str, Any]:
         },
         "paths": _paths(),
         "components": {
-            "schemas": {"Problem": _PROBLEM, "Job": _JOB, "Asked": _ASKED},
+            "schemas": {"Problem": PROBLEM, "Job": JOB, "Asked": ASKED},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],
@@ -179,16 +92,16 @@ def _paths() -> dict[str, Any]:
                 "A page of the jobs in a state, or of all.",
                 [
                     _query("state", "", {"type": "string", "enum": [s.value for s in State]}),
-                    _query("label", "Those with this label.", _TEXT),
-                    _query("operation", "Those of this operation.", _TEXT),
+                    _query("label", "Those with this label.", TEXT),
+                    _query("operation", "Those of this operation.", TEXT),
                     _query(
                         "limit",
                         "",
                         {"type": "integer", "minimum": 1, "maximum": limits.LARGEST_PAGE},
                     ),
-                    _query("cursor", "Where to go on, from `next` of the page before.", _TEXT),
+                    _query("cursor", "Where to go on, from `next` of the page before.", TEXT),
                 ],
-                _json(200, _object(jobs=listed, next=_TEXT_OR_NONE)),
+                _json(200, _object(jobs=listed, next=TEXT_OR_NONE)),
             ),
             "post": _operation(
                 "submit_json",
@@ -250,7 +163,7 @@ def _paths() -> dict[str, Any]:
                     "200": {
                         "description": "The result and a newline, or a command's bytes.",
                         "content": {
-                            "text/plain": {"schema": _TEXT},
+                            "text/plain": {"schema": TEXT},
                             "application/octet-stream": {"schema": {}},
                         },
                     },
@@ -294,7 +207,7 @@ def _paths() -> dict[str, Any]:
                 _json(
                     200,
                     _object(
-                        ended={"type": "array", "items": _object(id=_TEXT, state=_TEXT)},
+                        ended={"type": "array", "items": _object(id=TEXT, state=TEXT)},
                         errors={"type": "array", "items": _schema("Problem")},
                     ),
                 ),
@@ -332,7 +245,7 @@ def _paths() -> dict[str, Any]:
         },
         "/healthz": {
             "get": _operation(
-                "healthz", "The server answers.", [], _json(200, _object(status=_TEXT))
+                "healthz", "The server answers.", [], _json(200, _object(status=TEXT))
             )
         },
         "/readyz": {
@@ -340,7 +253,7 @@ def _paths() -> dict[str, Any]:
                 "readyz",
                 "The spool can be used, and a worker is alive; 503 if not.",
                 [],
-                _json(200, _object(status=_TEXT)),
+                _json(200, _object(status=TEXT)),
             )
         },
         "/metrics": {
@@ -403,14 +316,14 @@ def _json(
         "content": {"application/json": {"schema": schema}},
     }
     if status == 202:
-        told["headers"] = {"Location": {"description": "where the job is", "schema": _TEXT}}
+        told["headers"] = {"Location": {"description": "where the job is", "schema": TEXT}}
     if links:
         told["links"] = links
     return {str(status): told}
 
 
 def _text(kind: str) -> dict[str, Any]:
-    return {"200": {"description": "OK", "content": {kind: {"schema": _TEXT}}}}
+    return {"200": {"description": "OK", "content": {kind: {"schema": TEXT}}}}
 
 
 def _problems(*statuses: int) -> dict[str, Any]:
