@@ -133,7 +133,8 @@ class Judge:
             if len(ended) > 1:
                 who = " and ".join(f"{entry.who} at {entry.at}" for entry in ended)
                 yield Broken("P3", f"{job_id}: an outcome was recorded by {who}")
-            claims = [entry for entry in noted if entry.word == "claimed"]
+            # One that was stopped notes late what it had in time.
+            claims = [e for e in noted if e.word == "claimed" and e.pid not in self._short]
             for first, second in pairwise(claims):
                 if ended and ended[0].at < second.at:
                     told = "after its outcome was recorded"
@@ -147,8 +148,8 @@ class Judge:
                     yield Broken("P4", f"{job_id} was taken from {entry.who}, which was alive")
 
     def _is_over(self, claim: Entry, at: int, noted: list[Entry]) -> bool:
-        """Tell whether a claim was over at a time: given back, or its worker killed, or silent."""
-        if claim.pid in self._short or self._deaths.get(claim.pid, _FOREVER) <= at:
+        """Tell whether a claim was over at a time: given back, or its worker killed."""
+        if self._deaths.get(claim.pid, _FOREVER) <= at:
             return True
         return any(
             entry.word in _OVER and entry.pid == claim.pid and claim.at <= entry.at <= at

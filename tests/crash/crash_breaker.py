@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import filelock  # noqa: F401 - loads the modules that are broken
 
-from spoolcalc import files, reading
+from spoolcalc import events, files, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,7 +135,8 @@ class Breaker:
 
 @contextmanager
 def breaking(breaker: Breaker) -> Iterator[None]:
-    """Let all system calls of the package go through ``breaker``."""
+    """Let all system calls of the package go through ``breaker``, as of a new process."""
+    events._newest = "", 0  # what this one has told of so far
     modules = [vars(module) for module in _BROKEN if vars(module).get("os") is os]
     assert vars(files) in modules
     assert vars(reading) in modules

@@ -185,6 +185,12 @@ def test_a_silent_worker_may_lose_its_jobs(scene: Scene) -> None:
     assert scene.judged() == []
 
 
+def test_a_stopped_worker_may_tell_late_what_it_had(scene: Scene) -> None:
+    """It was stopped between its claim and its note; another one had it done meanwhile."""
+    scene.lines += [("stopped", 5, 1, "short"), ("stopped", 5, 90, f"claimed {scene.second}")]
+    assert scene.judged() == []
+
+
 def test_too_little_proves_nothing() -> None:
     """A verdict is only given if there was enough of everything."""
     verdict = Verdict("/x", "ext4", counts={"races": 1000, "deaths": 1000, "completed": 1})
