@@ -29,9 +29,9 @@ proof:
 system:
 	$(PYTHON) -m pytest -m system
 
-# all that the default run leaves out; needs root.  Most of it waits: one process more than cores
+# all that the default run leaves out; needs root
 long:
-	$(PYTHON) -m pytest -m 'slow or system' -n 3
+	$(PYTHON) -m pytest -m 'slow or system'
 
 bench:
 	$(PYTHON) -m benchmarks

@@ -45,6 +45,11 @@ HANGS = 20.0
 PLUGIN = Path(__file__).parent / "acceptance" / "plugin"
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes run the tests: one more than cores, as they wait now and then."""
+    return (os.cpu_count() or 1) + 1
+
+
 class Ran(NamedTuple):
     """How a command ended."""
 

@@ -30,6 +30,7 @@ PERHAPS = Expected("failed", "it was cancelled", last="", otherwise=SUM)
 class Cancel(Scenario):
     """A job that can be run; another needs it."""
 
+    long = True
     minimum = 60
 
     def prepare(self, root: str) -> Facts:

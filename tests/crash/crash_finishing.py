@@ -146,6 +146,7 @@ class Fetch(Scenario):
 class WorkOnce(Scenario):
     """A worker recovers a dead one's job, runs two others, one of which fails, and ends."""
 
+    long = True
     minimum = 90
 
     def prepare(self, root: str) -> Facts:

@@ -73,6 +73,7 @@ class AdoptDelayed(Adopt):
 class AdoptDependent(Adopt):
     """It waits for a job that has ended."""
 
+    long = True
     minimum = 60
 
     def prepare(self, root: str) -> Facts:

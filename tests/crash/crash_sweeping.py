@@ -123,6 +123,7 @@ class SweepHand(SweepByWorker):
 class SweepHalfSwept(SweepByWorker):
     """A sweeper died right after it had taken what a dead worker held."""
 
+    long = True
     minimum = 60
 
     def prepare(self, root: str) -> Facts:
@@ -159,6 +160,7 @@ class SweepHalfCharged(SweepHalfSwept):
 class SweepDebris(SweepByWorker):
     """A worker died with a document that cannot be read and with things that are no jobs."""
 
+    long = True
     minimum = 50
 
     def prepare(self, root: str) -> Facts:

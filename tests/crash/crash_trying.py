@@ -156,6 +156,7 @@ class SweepCrashed(SweepTriedAgain):
 class SweepLetGo(SweepByWorker):
     """A worker died between recording a failure and letting go those who wait for the job."""
 
+    long = True
     minimum = 35
 
     def prepare(self, root: str) -> Facts:

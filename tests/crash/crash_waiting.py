@@ -68,6 +68,7 @@ class SubmitBlocked(SubmitWaiting):
 class SubmitAfterEnded(SubmitWaiting):
     """All that it needs has ended, so that it can be run at once."""
 
+    long = True
     minimum = 40
 
     def choose(self, root: str) -> Expected:
@@ -271,6 +272,7 @@ class Conclude(LetGo):
 class WaitOn(LetGo):
     """A job was let go too early, and who took it finds that out."""
 
+    long = True
     minimum = 25
 
     def prepare(self, root: str) -> Facts:
