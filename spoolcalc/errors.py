@@ -185,7 +185,8 @@ _WHAT_TO_DO = {
 class StorageFailure(SpoolUnusable):
     """The operating system refused: disk full, no permission, input/output error.
 
-    It is never the job's fault, so it costs the job none of its attempts.  ``errno`` is the number.
+    It is never the job's fault, so it costs the job none of its attempts.  ``errno`` is the number,
+    ``path`` what it is about.
     """
 
     def __init__(self, action: str, path: str, error: OSError) -> None:
@@ -193,3 +194,4 @@ class StorageFailure(SpoolUnusable):
         reason = os.strerror(number) if number else str(error)
         super().__init__(f"cannot {action} {path}: {reason}", _WHAT_TO_DO.get(number, ""))
         self.errno = number
+        self.path = path

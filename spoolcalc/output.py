@@ -25,6 +25,8 @@ _STDOUT, _STDERR = 1, 2
 ERROR, WARNING, INFO, DEBUG = 3, 4, 6, 7
 #: Bytes that are copied at once.
 _CHUNK = 1 << 20
+#: What stdout is called in errors.
+STDOUT = "standard output"
 
 
 def hold_standard_descriptors() -> None:
@@ -86,7 +88,7 @@ def _write(data: bytes) -> None:
         while rest:
             rest = rest[os.write(_STDOUT, rest) :]
     except OSError as error:
-        raise StorageFailure("write to", "standard output", error) from error
+        raise StorageFailure("write to", STDOUT, error) from error
 
 
 def _settle() -> None:
@@ -95,7 +97,7 @@ def _settle() -> None:
         if stat.S_ISREG(os.fstat(_STDOUT).st_mode):
             os.fsync(_STDOUT)
     except OSError as error:
-        raise StorageFailure("write to", "standard output", error) from error
+        raise StorageFailure("write to", STDOUT, error) from error
 
 
 def tell(text: str, level: int = INFO) -> None:

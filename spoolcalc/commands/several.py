@@ -6,7 +6,7 @@ An error of one does not stop the others, and the exit code is the highest.
 from __future__ import annotations
 
 from spoolcalc import access, lookup, output
-from spoolcalc.errors import CANCELLED, FAILED, OK, SpoolError, UsageError
+from spoolcalc.errors import CANCELLED, FAILED, OK, SpoolError, StorageFailure, UsageError
 from spoolcalc.job import State
 from spoolcalc.render import jobs
 from spoolcalc.spool import Spool
@@ -40,7 +40,10 @@ def ids_from(words: Sequence[str]) -> Sequence[str]:
 
 
 def each(ids: Sequence[str], serve: Callable[[str], int]) -> int:
-    """Serve each id; a lone one's error is raised, several ones' are told as they come."""
+    """Serve each id; a lone one's error is raised, several ones' are told as they come.
+
+    What stdout refuses is raised at once: the others' answers would have nowhere to go either.
+    """
     if len(ids) == 1:
         return serve(ids[0])
     worst = OK
@@ -48,6 +51,8 @@ def each(ids: Sequence[str], serve: Callable[[str], int]) -> int:
         try:
             code = serve(job_id)
         except SpoolError as error:
+            if isinstance(error, StorageFailure) and error.path == output.STDOUT:
+                raise
             output.tell_error(error)
             code = error.exit_code
         worst = max(worst, code)

@@ -230,6 +230,15 @@ def test_a_file_behind_the_redirection_is_on_disk(
     assert file.read_text() == "1\n2\n"
 
 
+def test_a_reader_that_leaves_is_told_of_once(commands: Commands, jobs: Jobs) -> None:
+    """However many results were still to come; those stay unretrieved."""
+    ids = [jobs.completed() for _ in range(5)]
+    lost = closed_pipe(commands, "fetch", *ids)
+    assert lost.returncode == 7
+    assert lost.stderr.count("standard output") == 1
+    assert {jobs.state(job_id) for job_id in ids} == {State.COMPLETED}
+
+
 def test_a_closed_stderr_changes_nothing(commands: Commands, jobs: Jobs) -> None:
     """Where nobody listens to the error, the exit code still tells of it."""
     command = shell(commands, '"$@" 2>&-')
