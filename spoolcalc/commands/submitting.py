@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spoolcalc import access, output
 from spoolcalc.commands.several import beside
-from spoolcalc.errors import OK, NoSpool
+from spoolcalc.errors import OK, NoSpool, NoSuchJob
 from spoolcalc.job import COMMAND
 from spoolcalc.render import jobs
 from spoolcalc.settings import load
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from spoolcalc.job import Document
     from spoolcalc.remote.spool import Remote
     from spoolcalc.settings import Settings
 
@@ -65,13 +66,13 @@ def submit(
     if access.is_url(path):
         spool = server_at(path)
         defaults = load(None).at_submit
-        job_id = spool.submit(spool.ask_for(operation, words, {**defaults, **options}))
+        job_id = _sent(spool, spool.ask_for(operation, words, {**defaults, **options}))
     else:
         there = opened(path)
         document = prepare(operation, words, defaults=settings_of(there).at_submit, **options)
         # Only now that it is known to be good is a spool made for it.
         spool = there or Spool(path, create=True)
-        [job_id] = spool.publish([document])
+        job_id = _published(spool, document)
     try:
         if wait:
             from spoolcalc.commands.fetching import fetch
@@ -86,3 +87,34 @@ def submit(
         output.tell(f"spool: job {job_id} was submitted all the same")
         raise
     return OK
+
+
+def _sent(spool: Remote, fields: dict[str, Any]) -> str:
+    """Submit to a server.  When its answer does not come, say how to ask for it."""
+    try:
+        return spool.submit(fields)
+    except BaseException:
+        if spool.unanswered:
+            import shlex
+
+            output.tell(
+                "spool: the job may have been submitted all the same\n"
+                f"  Submit it again with --key {shlex.quote(fields['key'])}:"
+                " that tells its id and makes no second one."
+            )
+        raise
+
+
+def _published(spool: Spool, document: Document) -> str:
+    """Submit to a directory.  When that is interrupted too late to undo it, say so."""
+    try:
+        [job_id] = spool.publish([document])
+    except KeyboardInterrupt:
+        try:
+            job_id = spool.find(document["id"]).id
+        except NoSuchJob:
+            pass
+        else:
+            output.tell(f"spool: job {job_id} was submitted all the same")
+        raise
+    return job_id

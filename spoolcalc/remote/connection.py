@@ -39,7 +39,11 @@ class _Busy(Exception):
 
 
 class Connection:
-    """A connection that is opened when it is needed, and kept."""
+    """A connection that is opened when it is needed, and kept.
+
+    ``unanswered`` tells whether a request was sent that the server may have obeyed, for all its
+    answer tells.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -57,6 +61,7 @@ class Connection:
         self._secure = parts.scheme == "https"
         self._host, self._port = host or "localhost", port
         self._prefix = "" if self._unix is not None else parts.path
+        self.unanswered = False
         self._open: HTTPConnection | None = None
         self._headers = {"Accept": "*/*", "User-Agent": "spool"}
         token = _token()
@@ -140,12 +145,14 @@ class Connection:
     ) -> tuple[HTTPResponse, bytes]:
         connection = self._open = self._open or self._connected()
         connection.timeout = SILENCE + wait
-        if connection.sock is not None:
-            connection.sock.settimeout(connection.timeout)
+        if connection.sock is None:
+            connection.connect()
+        connection.sock.settimeout(connection.timeout)
         body = None if content is None else json.dumps(content).encode("ascii")
         sent = {**self._headers, **(headers or {})}
         if body is not None:
             sent["Content-Type"] = "application/json"
+        self.unanswered = True
         connection.request(method, self._prefix + path, body, sent)
         response = connection.getresponse()
         if response.status == 200 and not whole:
@@ -155,6 +162,7 @@ class Connection:
             raise _Busy(_detail(body))
         if response.status in (502, 504):  # a proxy, whose server is away
             raise _Busy(f"{response.status} {response.reason}")
+        self.unanswered = False
         return response, body
 
     def _connected(self) -> HTTPConnection:

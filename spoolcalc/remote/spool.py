@@ -47,6 +47,11 @@ class Remote:
         """Submit a job and return its id."""
         return self._kept(self._connection.ask("POST", f"{_API}/jobs", fields)).id
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether the server may have done what it was asked last, and has not said so."""
+        return self._connection.unanswered
+
     def submit_many(self, jobs: Sequence[Mapping[str, Any]]) -> list[str]:
         """Submit jobs, all or none, and return their ids.
 

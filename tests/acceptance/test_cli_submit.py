@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spoolcalc import Outcome, Spool, State
+from spoolcalc.commands import submitting
 from spoolcalc.document import decode
 from spoolcalc.ids import is_id
 
@@ -211,7 +212,10 @@ def test_wait_runs_out(run: Callable[..., Ran], jobs: Jobs) -> None:
 def test_an_interrupted_wait_leaves_the_job(
     start: Callable[..., Process], jobs: Jobs, until: Callable[..., Any]
 ) -> None:
-    """SIGINT ends the waiting with 130; the job stays, and its id is told."""
+    """SIGINT ends the waiting with 130; the job stays, and its id is told.
+
+    A server may not have told the id yet; then it is the key.
+    """
     waiting = start("submit", "add", "1", "2", "--wait")
     until(lambda: list(jobs.spool.list(State.PENDING)))
     until(lambda: asleep(waiting.pid))
@@ -219,8 +223,39 @@ def test_an_interrupted_wait_leaves_the_job(
     ended = waiting.end()
     [job] = jobs.spool.list(State.PENDING)
     assert (ended.returncode, ended.stdout) == (130, "")
-    assert job.id in ended.stderr
+    assert job.id in ended.stderr or str(job.key) in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_an_interrupt_that_comes_too_late(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """SIGINT while the job is made durable: its id is told, for it is there."""
+    publish = Spool.publish
+
+    def interrupted(*arguments: Any) -> None:
+        publish(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Spool, "publish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        submitting.submit(spool.path, "add", ["1", "2"])
+    [job] = spool.list(State.PENDING)
+    assert capfd.readouterr() == ("", f"spool: job {job.id} was submitted all the same\n")
+
+
+def test_an_interrupt_in_time(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """SIGINT before anything is there: nothing is said of a job."""
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Spool, "publish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        submitting.submit(spool.path, "add", ["1", "2"])
+    assert capfd.readouterr() == ("", "")
 
 
 def asleep(pid: int) -> bool:

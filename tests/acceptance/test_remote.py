@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -171,6 +172,41 @@ def test_a_lost_answer_makes_no_second_job(
         thread.join(20)
     [job] = Spool(commands.spool).list(State.PENDING)
     assert ended == (0, f"{job.id}\n", "")
+
+
+def test_an_interrupted_submit_tells_how_to_ask(
+    http_loop: Loop, run: Callable[..., Ran], start: Callable[..., Process], commands: Commands
+) -> None:
+    """The job is submitted and its id never comes: the key is told that brings it."""
+    with http_loop.server(commands.spool) as url, socket.create_server(("127.0.0.1", 0)) as proxy:
+        there = {"SPOOL_URL": f"http://127.0.0.1:{proxy.getsockname()[1]}"}
+        submitting = start("submit", "add", "1", "2", env=there)
+        connection, _ = proxy.accept()
+        port = int(url.rpartition(":")[2])
+        with connection, socket.create_connection(("127.0.0.1", port)) as server:
+            request = b""
+            while not request.endswith(b"}"):  # head and body come one after the other
+                request += connection.recv(65536)
+            server.sendall(request)
+            server.recv(1)
+            submitting.signal(signal.SIGINT)
+            ended = submitting.end()
+    [job] = Spool(commands.spool).list(State.PENDING)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert f"may have been submitted all the same\n  Submit it again with --key {job.key}:" in (
+        ended.stderr
+    )
+    assert run("submit", "add", "1", "2", "--key", str(job.key)) == (0, f"{job.id}\n", "")
+
+
+def test_nothing_was_sent_and_nothing_may_have_been_submitted(run: Callable[..., Ran]) -> None:
+    """Where nobody listens, the error is all there is to say."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    ended = run("submit", "add", "1", "2", env={"SPOOL_URL": f"http://127.0.0.1:{port}"})
+    assert ended.returncode == 7
+    assert "cannot reach" in ended.stderr
+    assert "all the same" not in ended.stderr
 
 
 def test_a_server_of_something_else(run: Callable[..., Ran]) -> None:
