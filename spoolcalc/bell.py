@@ -18,11 +18,14 @@ from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
     from inotify_simple import INotify
 
+#: Bytes that are read at once of what ended a sleep.  What is left ends the next one.
+_MOST = 1 << 16
 #: The longest sleep (seconds) at one go; poll() takes no more than 24 days.
 _LONGEST = 86_400.0
 
@@ -39,8 +42,10 @@ class Bell:
         self._poll.register(self._reader, select.POLLIN)
         self._deaf = select.poll()
         self._deaf.register(self._reader, select.POLLIN)
+        self._own = {self._reader}
         self._inotify = self._watch()
         if self._inotify is not None:
+            self._own.add(self._inotify.fileno())
             self._poll.register(self._inotify.fileno(), select.POLLIN)
 
     @property
@@ -50,8 +55,7 @@ class Bell:
 
     def wait(self, seconds: float) -> None:
         """Sleep until it rings or :meth:`wake` is called, at most ``seconds``."""
-        self._poll.poll(_milliseconds(seconds))
-        self._drain()
+        self._calm(self._poll.poll(_milliseconds(seconds)))
 
     def also(self, path: str) -> None:
         """Be woken by what is written to another file, too, where inotify works."""
@@ -71,8 +75,7 @@ class Bell:
 
     def rest(self, seconds: float) -> None:
         """Sleep as :meth:`wait` does, but do not let the ring disturb; the next wait hears it."""
-        self._deaf.poll(_milliseconds(seconds))
-        self._calm()
+        self._calm(self._deaf.poll(_milliseconds(seconds)))
 
     def watch(self, descriptor: int) -> None:
         """Let sleeps also end while ``descriptor`` is readable, until :meth:`unwatch`."""
@@ -122,14 +125,15 @@ class Bell:
             return None
         return inotify
 
-    def _drain(self) -> None:
-        self._calm()
-        if self._inotify is not None:
-            self._inotify.read(timeout=0)
+    def _calm(self, ready: Iterable[tuple[int, int]]) -> None:
+        """Read away what ended a sleep.
 
-    def _calm(self) -> None:
-        with suppress(BlockingIOError):
-            os.read(self._reader, 4096)
+        What inotify tells is not looked at: who was woken looks for itself, and at once.
+        """
+        for descriptor, _ in ready:
+            if descriptor in self._own:
+                with suppress(BlockingIOError):
+                    os.read(descriptor, _MOST)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -147,10 +147,36 @@ class Slots:
                     self._bell.unwatch(watched)
                 del self._slots[job_id]
                 ended.append((slot, end))
-        if now - self._looked >= TICK:
-            self._looked = now
-            self._look(worker)
+        if self._slots:
+            self.look(worker)
         return ended
+
+    def look(self, worker: str) -> None:
+        """Obey the wishes, show the progress, and remove what lies beside no job that runs.
+
+        Once a tick at most.  :meth:`serve` does it while there are jobs; before a worker falls
+        asleep it is done for those wishes that came too late.
+        """
+        now = time.monotonic()
+        if now - self._looked < TICK:
+            return
+        self._looked = now
+        directory = self._layout.wip_of(worker)
+        names: list[str] = []
+        with suppress(StorageFailure):  # at the next look, then
+            names = reading.names(directory) or []
+        for name in names:
+            job_id = name.partition(".")[0]
+            if name.endswith(CANCEL) and job_id in self._slots:
+                self._slots[job_id].end(min(self._grace, CANCEL_GRACE), "cancelled")
+            elif beside(name) and job_id not in self._slots:
+                with suppress(StorageFailure):  # as above
+                    files.remove(f"{directory}/{name}")
+        for slot in self._slots.values():
+            news = slot.news()
+            if news is not None:
+                with suppress(StorageFailure):  # it is shown another time, or not at all
+                    self._show(slot, *news)
 
     def patience(self) -> float:
         """Return after how many seconds at most they have to be served again."""
@@ -187,24 +213,6 @@ class Slots:
         self._slots.clear()
         return slots
 
-    def _look(self, worker: str) -> None:
-        """Obey the wishes, and show the progress."""
-        directory = self._layout.wip_of(worker)
-        names: list[str] = []
-        with suppress(StorageFailure):  # at the next look, then
-            names = reading.names(directory) or []
-        for name in names:
-            job_id = name.partition(".")[0]
-            if name.endswith(CANCEL) and job_id in self._slots:
-                self._slots[job_id].end(min(self._grace, CANCEL_GRACE), "cancelled")
-            elif beside(name) and job_id not in self._slots:
-                self._forget(directory, name)
-        for slot in self._slots.values():
-            news = slot.news()
-            if news is not None:
-                with suppress(StorageFailure):  # it is shown another time, or not at all
-                    self._show(slot, *news)
-
     def _show(self, slot: Slot, fraction: float | None, text: str) -> None:
         told = {"fraction": fraction, "text": text, "at": timestamp(time.time())}
         temporary = self._layout.temporary(slot.claim.worker, f"{slot.job_id}{PROGRESS}")
@@ -214,8 +222,3 @@ class Slots:
         path = f"{self._layout.wip_of(slot.claim.worker)}/{slot.job_id}{PROGRESS}"
         if not files.move(temporary, path):
             files.remove(temporary)
-
-    def _forget(self, directory: str, name: str) -> None:
-        """Remove what lies beside no job that runs: it came too late."""
-        with suppress(StorageFailure):
-            files.remove(f"{directory}/{name}")

@@ -201,11 +201,11 @@ class Worker:
         if self._batch and (self._batch.due or not self._spool.sees_more):
             self._record()
             return True
-        if self._lease.fenced() or (self._lease.doubtful and self._lease.renew() is None):
+        if self._lease.doubtful and self._lease.renew() is None:
             self._register_again()
         if self._stopping or self._term.is_spent(self._begun) or not self._slots.free:
             self._record()
-            if self._slots:  # else it is over
+            if self._slots and not self._is_given_up():  # without slots it is over
                 rest = min(self._slots.patience(), self._lease.heartbeat)
                 self._pulse.beat(rest)
                 self._bell.rest(rest)
@@ -215,6 +215,8 @@ class Worker:
             self._do(claimed)
         elif self._batch:
             self._record()
+        elif self._is_given_up():
+            pass  # it may claim again
         elif self._adopt():
             pass  # there may be something to claim now
         elif not self._slots and self._term.is_done(self._spool):
@@ -238,7 +240,16 @@ class Worker:
             # The keeper says so and tries again; those jobs that are there are not to wait for it.
         return self._inbox.news()
 
+    def _is_given_up(self) -> bool:
+        """Tell whether this worker was given up; if so, it is a new one now."""
+        if not self._lease.fenced():
+            return False
+        self._register_again()
+        return True
+
     def _sleep(self, seconds: float) -> None:
+        if not self._slots:
+            self._slots.look(self._lease.worker)
         self._pulse.beat(seconds)
         self._bell.wait(seconds)
 
