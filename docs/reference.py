@@ -38,7 +38,9 @@ beyond a ceiling), or stdout cannot |
 | 70 | a bug of ours; the message says how to report it |
 | 130 | interrupted |
 
-For several ids it is the highest. Treat an unknown code as a failure.
+For several ids it is the highest. Treat an unknown code as a failure. Two commands give a verdict
+by theirs, as monitoring systems expect it: `doctor` 0 well, 1 warning, 2 critical, and `torture` 0
+passed, 1 inconclusive, 2 broken.
 
 ## Names in place of ids
 

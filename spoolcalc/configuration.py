@@ -107,6 +107,8 @@ def _size(default: float, most: float) -> Kind:
     return Kind(size, written_size, default, (0 if default == 0 else 1, most), '"64K" or "10M"')
 
 
+_LONG_NUMBER = re.compile(r"[0-9_]{4300,}")
+
 #: Every setting, in the order in which they are shown.
 SETTINGS: dict[str, Kind] = {
     "timeout": _duration(math.inf, 0.001, "none"),
@@ -132,7 +134,7 @@ def from_file(path: str, data: bytes, status: os.stat_result) -> Found:
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
         raise BadSettings(path, number, f"it is not UTF-8 (byte {error.start})") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # bad TOML, or a number of too many digits
         reason, line = _told(error, text)
         raise BadSettings(path, line, reason) from error
     found: Found = {}
@@ -201,6 +203,8 @@ def _refuse_strangers(path: str, status: os.stat_result) -> None:
 def _told(error: Exception, text: str) -> tuple[str, int | None]:
     """Return what is wrong with the TOML, and in which line."""
     reason = str(error) or type(error).__name__
+    if type(error) is ValueError and (number := _LONG_NUMBER.search(text)):  # Python's own limit
+        return "a number of too many digits", text.count("\n", 0, number.start()) + 1
     place = re.search(r" \(at line (\d+), column (\d+)\)$", reason)
     if place is not None:
         return reason[: place.start()], int(place[1])

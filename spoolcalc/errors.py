@@ -178,7 +178,7 @@ _WHAT_TO_DO = {
     errno.EMFILE: "This process has too many open files (ulimit -n).",
     errno.ENFILE: "The system has too many open files.",
     errno.ENAMETOOLONG: "The path is too long for the file system.",
-    errno.EPIPE: "The reader of the output has gone; nothing was marked retrieved.",
+    errno.EPIPE: "Who read the output has gone.",
 }
 
 

@@ -2,7 +2,8 @@
 
 A :class:`History` keeps the files open that it has met, each with how far it was read, so that it
 reads on in one that is full, since somebody slow may have added to it, and in one that was removed
-meanwhile.  A line is given when it is whole; what has no end yet comes another time.
+meanwhile.  A line is given when it is whole; what has no end yet comes another time.  A full disk
+may cut a line off, and then the next one stands right behind it: that one is not lost.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Bytes that are read at once.
 _CHUNK = 1 << 18
+#: How each line begins; within one it can't stand, for quotes in a text are escaped.
+_BEGIN = b'{"time":'
 
 
 def newest(layout: Layout) -> int:
@@ -60,7 +63,8 @@ class _File:
             *whole, rest = (rest + data).split(b"\n")
             for line in whole:
                 self.at += len(line) + 1
-                yield line
+                begin = line.rfind(_BEGIN)
+                yield line[begin:] if begin > 0 else line
 
 
 class History:

@@ -39,6 +39,8 @@ HAND = "-hand"
 CLAIMED = "inbox."
 #: Who owns a directory in ``tmp/`` in which something is only tried.
 TRIAL = "trial"
+#: Who else than workers writes in ``tmp/``, by the beginning of a name.
+OWNERS = frozenset({"submit", "pause", "init", "events", TRIAL})
 DIRECTORIES = (
     "tmp",
     "blocked",
@@ -178,7 +180,7 @@ class Layout:
         return f"{self.workers}/{worker}{KNOWS}"
 
     def temporary(self, owner: str, name: str) -> str:
-        """Return where ``owner`` (a worker, or ``submit``) writes before it publishes."""
+        """Return where ``owner`` (a worker, or one of ``OWNERS``) writes before it publishes."""
         return f"{self.tmp}/{owner}.{name}"
 
 

@@ -104,10 +104,10 @@ class Log(Report):
         if wrong is not None:
             self._line("hook", f"{told}: {wrong}", WARNING)
 
-    def trouble(self, error: SpoolError) -> None:
+    def trouble(self, error: SpoolError, *, again: bool = True) -> None:
         """Tell what the environment refused, and what to do."""
         told = error.message + (f". {error.hint}" if error.hint else "")
-        self._line("trouble", f"{told} Trying again.", ERROR)
+        self._line("trouble", f"{told} Trying again." if again else told, ERROR)
 
     def _line(self, kind: str, told: str, level: int) -> None:
         when = timestamp(time.time())

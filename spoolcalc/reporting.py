@@ -43,8 +43,8 @@ class Report:
     def hooked(self, hook: str, job_id: str, said: str, wrong: str | None) -> None:
         """Hear that a hook has ended, of what it wrote, and what went ``wrong``; on any thread."""
 
-    def trouble(self, error: SpoolError) -> None:
-        """Meet a refusal of the environment."""
+    def trouble(self, error: SpoolError, *, again: bool = True) -> None:
+        """Meet a refusal of the environment, after which it is tried ``again`` or not."""
 
     def well(self) -> None:
         """Get on, in both threads.  Called on the keeper's, some times a second, while it is so."""
@@ -96,9 +96,9 @@ class Relay(Report):
         """Hand it on."""
         self._report.hooked(hook, job_id, said, wrong)
 
-    def trouble(self, error: SpoolError) -> None:
+    def trouble(self, error: SpoolError, *, again: bool = True) -> None:
         """Hand it on."""
-        self._report.trouble(error)
+        self._report.trouble(error, again=again)
 
     def well(self) -> None:
         """Hand it on."""

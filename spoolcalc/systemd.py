@@ -112,8 +112,8 @@ WantedBy=timers.target
 """
 
 _CLEAN = """\
-# Removes what was fetched a week ago. What else goes is set by spool.toml in the spool:
-# keep_completed, keep_failed; and without --grace (in a drop-in), keep_retrieved.
+# Removes what was fetched so long ago as keep_retrieved in the spool's spool.toml says, a week if
+# it says nothing; and what keep_completed and keep_failed say.
 [Unit]
 Description=Clean the spool {description}
 RequiresMountsFor={mounts}
@@ -122,7 +122,7 @@ ConditionPathExists={format}
 
 [Service]
 Type=oneshot
-ExecStart={program} clean --grace 7d
+ExecStart={program} clean --grace-unless-set 7d
 Nice=10
 IOSchedulingClass=idle
 {service}"""

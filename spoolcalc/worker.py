@@ -215,9 +215,7 @@ class Worker:
             self._do(claimed)
         elif self._batch:
             self._record()
-        elif self._is_given_up():
-            pass  # it may claim again
-        elif self._adopt():
+        elif self._is_given_up() or self._adopt():
             pass  # there may be something to claim now
         elif not self._slots and self._term.is_done(self._spool):
             return False
@@ -233,7 +231,8 @@ class Worker:
             self._report.adopted(self._inbox.adopt(self._lease, woken=stays))
         except CeilingReached as error:
             if not stays:
-                self._report.trouble(error)  # what is there is run all the same, and makes room
+                # What is there is run all the same, and makes room.
+                self._report.trouble(error, again=False)
         except StorageFailure:
             if not stays:
                 raise
@@ -339,7 +338,7 @@ class Worker:
                 self._batch.flush()
             except StorageFailure as error:
                 if self._stopping:
-                    self._report.trouble(error)
+                    self._report.trouble(error, again=False)
                     return False
                 self._endure(error)
         return True

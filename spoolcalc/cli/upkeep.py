@@ -27,6 +27,14 @@ def clean(
             help="Only what was retrieved so long ago. [default: keep_retrieved, or 0s]",
         ),
     ] = None,
+    grace_unless_set: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds,
+            metavar="DURATION",
+            help="What --grace is unless that or keep_retrieved is given.",
+        ),
+    ] = None,
     completed_older_than: Annotated[
         float | None,
         typer.Option(
@@ -52,8 +60,10 @@ def clean(
     def action(path: str) -> int:
         from spoolcalc.spool import Spool
 
-        removed = Spool(path).clean(
-            grace=grace,
+        there = Spool(path)
+        unset = grace is None and there.settings.keep_retrieved is None
+        removed = there.clean(
+            grace=grace_unless_set if unset else grace,
             completed_older_than=completed_older_than,
             failed_older_than=failed_older_than,
             dry_run=dry_run,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from spoolcalc import access, output
 from spoolcalc.errors import UsageError, shown
@@ -23,6 +24,8 @@ def torture(path: str, directory: str | None, *, seconds: float, as_json: bool =
             raise UsageError(f"not a directory: {shown(directory)}", "Name one that is there.")
     if output.errors_on_terminal():
         output.tell(f"torturing {place} for {seconds:.0f} s ...")
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: nothing is left behind
+        signal.signal(number, signal.default_int_handler)
     verdict = deed(place, seconds)
     if as_json:
         output.answer(json_answer(**views.as_object(verdict)))

@@ -254,7 +254,7 @@ CHECKS: dict[str, Check] = {
         _WARNING,
         "It belongs to somebody else: workers may not be able to read or move it.",
         "As root, give it back: chown -h OWNER PATH (in a shared spool, chgrp).",
-        "It is given back, if you are root.",
+        "It is given back, if you are root and the spool is shared or root's own.",
     ),
     "wrong-mode": Check(
         _WARNING,
@@ -297,6 +297,11 @@ CHECKS: dict[str, Check] = {
         "A file in inbox/ cannot be made a job.",
         "Write it anew; see the format.",
         "It goes to corrupt/, with the reason, as by a worker.",
+    ),
+    "hook": Check(
+        _WARNING,
+        "A file in hooks/ looks like a hook, and no worker runs it.",
+        "Do what the message says: chmod, chown, or another name.",
     ),
     "workers": Check(
         _WARNING,

@@ -10,7 +10,7 @@ from spoolcalc.doctor import modes, room
 from spoolcalc.doctor.findings import Suspicion, found
 from spoolcalc.doctor.repair import into_corrupt, remove_leftover
 from spoolcalc.ids import LENGTH, is_id
-from spoolcalc.layout import KNOWS, RETURNED, SILENT, TRIAL, is_worker, owner_of
+from spoolcalc.layout import KNOWS, OWNERS, RETURNED, SILENT, is_worker, owner_of
 from spoolcalc.sweep import sweep
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ ABANDONED = 3_600.0
 UNSWEPT = 60.0
 #: A worker that died is removed by the others within this time (seconds).
 REMOVED = 30.0
-_OWNERS = frozenset({"submit", "clean", "pause", "init", TRIAL})
 
 
 def look(ground: Ground, census: Census) -> Iterator[Suspicion]:
@@ -77,7 +76,7 @@ def _in_tmp(ground: Ground) -> Iterator[Suspicion]:
 def _owner(name: str) -> str | None:
     """Return who writes a file in ``tmp/``, by its name; None if it is none of ours."""
     first = name.partition(".")[0]
-    if first in _OWNERS:
+    if first in OWNERS:
         return first
     worker = ".".join(name.split(".")[:3])
     return worker if is_worker(worker) else None

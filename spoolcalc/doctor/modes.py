@@ -1,4 +1,4 @@
-"""Who owns what is in a spool, who may change it, and what kind it is."""
+"""Who owns what is in a spool, who may change it, what kind it is, and whether hooks are run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from spoolcalc import files, reading
+from spoolcalc import files, hook, reading
 from spoolcalc.doctor.findings import Suspicion, found
 from spoolcalc.doctor.repair import rehome, set_mode, set_owner
 from spoolcalc.layout import DIRECTORIES, NAMES
@@ -28,6 +28,7 @@ def look(ground: Ground) -> Iterator[Suspicion]:
     yield from directory(ground, ground.layout.root)
     yield from _directories(ground)
     yield from _others(ground)
+    yield from _hooks(ground)
 
 
 def _directories(ground: Ground) -> Iterator[Suspicion]:
@@ -64,6 +65,21 @@ def _others(ground: Ground) -> Iterator[Suspicion]:
             status = reading.status(path)
             if status is not None and not stat.S_ISREG(status.st_mode):
                 yield Suspicion(found("wrong-kind", path, "not a plain file"))
+
+
+def _hooks(ground: Ground) -> Iterator[Suspicion]:
+    layout = ground.layout
+    for name in sorted(reading.names(layout.hooks) or ()):
+        path = f"{layout.hooks}/{name}"
+        try:
+            if name in hook.NAMES:
+                if (fit := hook.Hook.find(layout, name)) is not None:
+                    fit.close()
+            elif name.startswith("on-"):
+                told = f"hooks are called {' and '.join(hook.NAMES)}"
+                yield Suspicion(found("hook", path, told), ground.sight(path))
+        except hook.Unfit as error:
+            yield Suspicion(found("hook", path, str(error)), ground.sight(path))
 
 
 def directory(ground: Ground, path: str) -> Iterator[Suspicion]:

@@ -79,7 +79,7 @@ class _Noted(Report):
         for name, reason in swept.workers.items():
             self._journal.note("gave-up", name, reason)
 
-    def trouble(self, error: SpoolError) -> None:
+    def trouble(self, error: SpoolError, **_: object) -> None:
         self._journal.note("refused", error.message)
 
 

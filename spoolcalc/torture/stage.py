@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: A process that is to kill itself does so at one of its first so many system calls.
 FIRST, LAST = 5, 3_000
-_INTERRUPTS = frozenset({signal.SIGINT, signal.SIGTERM})
+_INTERRUPTS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 class Stage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spoolcalc import NoSuchJob, State
+from spoolcalc import NoSuchJob, State, files
+from spoolcalc.errors import StorageFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +62,32 @@ def test_grace(run: Callable[..., Ran], jobs: Jobs) -> None:
     assert run("clean", "--grace", "1h").stdout.startswith("removed 1 job ")
     assert is_there(jobs, fresh)
     assert not is_there(jobs, old)
+
+
+@pytest.mark.parametrize(("keep", "removed"), [("", 1), ('keep_retrieved = "3h"\n', 0)])
+def test_a_grace_that_settings_beat(
+    keep: str, removed: int, run: Callable[..., Ran], jobs: Jobs
+) -> None:
+    """--grace-unless-set is for units: what the spool's settings say is kept is kept."""
+    Path(jobs.spool.layout.settings).write_text(keep)
+    jobs.retrieved()
+    make_old(jobs, jobs.retrieved(), 2 * HOUR)
+    told = run("clean", "--grace-unless-set", "1h").stdout
+    assert told.startswith(f"removed {removed} job")
+    assert run("clean", "--grace-unless-set", "1h", "--grace", "0s").stdout.startswith("removed ")
+    assert jobs.spool.counts()[State.RETRIEVED] == 0
+
+
+def test_no_new_file_is_needed(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk without room for one is when it is needed most."""
+    jobs.retrieved()
+
+    def full(*_: object, **__: object) -> None:
+        raise StorageFailure("write", "it", OSError(errno.ENOSPC, "full"))
+
+    monkeypatch.setattr(files, "write", full)
+    monkeypatch.setattr(files, "append", full)
+    assert jobs.spool.clean().retrieved == 1
 
 
 def test_grace_counts_from_the_retrieval(run: Callable[..., Ran], jobs: Jobs) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spoolcalc import Spool, hooks, reading
-from spoolcalc.hooks import Hook, Hooks, Unfit
+from spoolcalc.hook import Hook, Unfit
+from spoolcalc.hooks import Hooks
 from spoolcalc.job import Outcome
 from spoolcalc.reporting import Report
 

@@ -418,6 +418,27 @@ def a_file_with_a_bad_name(it: Faults) -> None:
     it.write(it.root / "inbox" / "-x.json", b'{"operation": "add", "operands": []}', age=60.0)
 
 
+def _hook(it: Faults, name: str, mode: int) -> None:
+    (it.root / "hooks").mkdir(mode=0o700, exist_ok=True)
+    it.write(it.root / "hooks" / name, "#!/bin/sh\n")
+    (it.root / "hooks" / name).chmod(mode)
+
+
+@fault("hook", mended=False)
+def a_hook_that_others_may_write(it: Faults) -> None:
+    _hook(it, "on-failed", 0o777)
+
+
+@fault("hook", mended=False)
+def a_hook_that_cannot_be_executed(it: Faults) -> None:
+    _hook(it, "on-completed", 0o600)
+
+
+@fault("hook", mended=False)
+def a_hook_of_another_name(it: Faults) -> None:
+    _hook(it, "on-finished", 0o700)
+
+
 @fault("workers", mended=False, together=False)
 def nobody_works(it: Faults) -> None:
     it.jobs.pending()

@@ -251,7 +251,7 @@ class Troubled(Report):
         self.recorded: list[str] = []
         self.act: Callable[[], object] = lambda: None
 
-    def trouble(self, error: SpoolError) -> None:
+    def trouble(self, error: SpoolError, *, again: bool = True) -> None:
         """Note it."""
         self.troubles += 1
         self.act()

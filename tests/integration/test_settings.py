@@ -116,6 +116,7 @@ def test_where_nothing_is_set_documents_are_as_ever(spool: Spool) -> None:
         ("timeout = 2026-11-25\n", 1, "date"),
         ("retries = [1]\n", 1, "a list"),
         (b"# \xff\n", 1, "UTF-8"),
+        ("# x\nretries = " + "1" * 5000 + "\n", 2, "digits"),
         (b"\n" * 70_000, None, "70000 bytes"),
     ],
 )
@@ -247,7 +248,10 @@ def test_files_wait_in_inbox_until_there_is_room(spool: Spool) -> None:
         put(spool, name)
     inbox = Inbox(opened.layout, opened.settings)
     with opened.register() as lease:
-        assert [name for name, _ in inbox.adopt(lease).jobs] == ["a", "b"]
+        adopted: list[str] = []
+        while len(adopted) < 2:  # a slice of them, when the machine is slow
+            adopted += [name for name, _ in inbox.adopt(lease).jobs]
+        assert adopted == ["a", "b"]
         with pytest.raises(CeilingReached):
             inbox.adopt(lease)
         assert sorted(names(spool.layout.inbox)) == ["c.json", "d.json"]
