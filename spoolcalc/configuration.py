@@ -24,6 +24,7 @@ from spoolcalc.job import (
     DEFAULT_BACKOFF,
     DEFAULT_LEASE,
     MAX_CRASHES,
+    MOST_CRASHES,
     SHORTEST_LEASE,
 )
 from spoolcalc.options import LONGEST_TIME, MOST_RETRIES
@@ -114,7 +115,7 @@ SETTINGS: dict[str, Kind] = {
     "timeout": _duration(math.inf, 0.001, "none"),
     "retries": _count(0, 0, MOST_RETRIES),
     "backoff": _duration(DEFAULT_BACKOFF),
-    "max_crashes": _count(MAX_CRASHES, 1, 1_000_000),
+    "max_crashes": _count(MAX_CRASHES, 1, MOST_CRASHES),
     "lease": _duration(DEFAULT_LEASE, SHORTEST_LEASE),
     "keep_retrieved": _duration(0.0, never="forever"),
     "keep_completed": _duration(math.inf, never="forever"),

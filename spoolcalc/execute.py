@@ -61,6 +61,7 @@ def execute(operation: str, operands: Sequence[str], context: Context | None = N
         answer = operations.get(operation).run(operands, context)
         if not isinstance(answer.result, str):
             raise TypeError(f"its answer is a {type(answer.result).__name__}, not a text")
+        outcome = Outcome.completed(answer.result, exact=answer.exact, precision=answer.precision)
     except operations.OperationFailed as error:
         return Outcome.failed(" ".join(str(error).split()) or "it failed")
     except UsageError as error:
@@ -71,7 +72,7 @@ def execute(operation: str, operands: Sequence[str], context: Context | None = N
         return Outcome.failed(
             f"the result has {len(answer.result)} characters, and {LONGEST_RESULT} are kept"
         )
-    return Outcome.completed(answer.result, exact=answer.exact, precision=answer.precision)
+    return outcome
 
 
 def told(error: BaseException) -> str:

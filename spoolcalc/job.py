@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from enum import StrEnum
 
+from spoolcalc.errors import UsageError
 from spoolcalc.ids import seconds_of
 
 TYPE_CHECKING = False
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 COMMAND = "exec"
 #: A job that took this many workers down with it is not tried again.
 MAX_CRASHES = 3
+#: Nobody can have it tried more often than this in spite of that.
+MOST_CRASHES = 1_000_000
 #: ``--priority``: 0 is taken first, 9 last.
 PRIORITIES = range(10)
 DEFAULT_PRIORITY = 5
@@ -37,6 +40,8 @@ SHORTEST_LEASE = 0.5
 DEFAULT_BACKOFF = 10.0
 #: but none longer than this (seconds), and give or take this part of it.
 LONGEST_BACKOFF, JITTER = 3600.0, 0.1
+#: The largest whole number that a document has.
+LARGEST_NUMBER = (1 << 63) - 1
 
 
 class State(StrEnum):
@@ -85,6 +90,33 @@ class _Value:
         return f"{type(self).__name__}({shown})"
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: object) -> bool:
+    return type(value) is bool
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and -LARGEST_NUMBER <= value <= LARGEST_NUMBER
+
+
+#: What each field of an outcome may be, if it is there.
+OUTCOME_FIELDS = {
+    "result": _is_text,
+    "exact": _is_flag,
+    "precision": _is_number,
+    "error": _is_text,
+    "reason": _is_text,
+    "exit_code": _is_number,
+    "cut": _is_flag,
+}
+#: What an outcome of each state must have.
+_NEEDED: dict[object, str] = {State.COMPLETED: "result", State.FAILED: "error"}
+_HINTS = {"result": "Give it as a text, like '35'.", "error": "Give it as a text."}
+
+
 class Outcome(_Value):
     """What came of a job: a result, or an error.
 
@@ -93,6 +125,9 @@ class Outcome(_Value):
     ``timeout`` (it ran longer than its limit), ``poison`` (it took ``max_crashes`` workers down),
     ``cancelled``, or ``dependency`` (a job it needed has failed).  ``exit_code`` is a command's,
     128 + N if signal N ended it; ``cut`` tells that not all of its output was kept.
+
+    Raises :class:`~spoolcalc.errors.UsageError` for what no document could have: a ``completed``
+    one without a result that is a text, a ``failed`` one without an error, and other kinds.
     """
 
     __slots__ = ("cut", "error", "exact", "exit_code", "precision", "reason", "result", "state")
@@ -128,6 +163,14 @@ class Outcome(_Value):
             exit_code=exit_code,
             cut=cut,
         )
+        needed = _NEEDED.get(state)
+        if needed is None:
+            raise UsageError(f"not the state of an outcome: {state!r}", "It completed, or failed.")
+        for name, is_right in OUTCOME_FIELDS.items():
+            value: object = getattr(self, name)
+            if not is_right(value) and (value is not None or name == needed):
+                kind = type(value).__name__
+                raise UsageError(f"an outcome's {name} cannot be a {kind}", _HINTS.get(name, ""))
 
     @classmethod
     def completed(

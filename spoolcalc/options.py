@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     class Options(TypedDict, total=False):
         """The options of a submit; None stands for the default."""
 
-        priority: int  #: 0 (taken first) to 9, 5 if it is not given
-        max_crashes: int  #: after the loss of so many workers it is poison
+        priority: int | None  #: 0 (taken first) to 9, 5 if it is not given
+        max_crashes: int | None  #: after the loss of so many workers it is poison
         label: str | None  #: the submitter's own word for it
         key: str | None  #: a second submit with the same key is the same job
         timeout: float | None  #: seconds that one attempt may take
@@ -118,7 +118,12 @@ def _whole(name: str, value: object, most: int) -> int | None:
 
 def _needs(after: Sequence[tuple[str, str]], operands: Sequence[str]) -> list[dict[str, str]]:
     needs: dict[str, str] = {}
-    for job_id, need in after:
+    try:
+        pairs = [(job_id, need) for job_id, need in after]
+    except (TypeError, ValueError) as error:
+        told = f"after: not a list of pairs: {shown(repr(after))}"
+        raise UsageError(told, "Of each job its id, and ok or any.") from error
+    for job_id, need in pairs:
         if not isinstance(job_id, str) or not is_id(job_id):
             raise UsageError(f"after: not a job id: {shown(str(job_id))}")
         if need not in NEEDS:
@@ -146,6 +151,8 @@ def _command(operation: str, options: Options) -> dict[str, object] | None:
     for name, path in (("cwd", cwd), ("stdin", stdin)):
         if path is not None and not _is_path(path):
             raise UsageError(f"{name} is not an absolute path: {shown(str(path))}")
+    if not hasattr(env, "items"):
+        raise UsageError(f"env is not a mapping: {shown(repr(env))}", "Of names to texts.")
     for variable, value in env.items():
         if not isinstance(variable, str) or not variable or {"=", "\0"} & set(variable):
             raise UsageError(f"not a name of a variable: {shown(str(variable))}")

@@ -10,9 +10,9 @@ from contextlib import suppress
 
 from spoolcalc import transitions
 from spoolcalc.document import new_document, reference
-from spoolcalc.errors import StorageFailure, UsageError
+from spoolcalc.errors import BadOperands, StorageFailure, UnknownOperation, UsageError, shown
 from spoolcalc.ids import new_id
-from spoolcalc.job import DEFAULT_PRIORITY, MAX_CRASHES, PRIORITIES
+from spoolcalc.job import DEFAULT_PRIORITY, MAX_CRASHES, MOST_CRASHES, PRIORITIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,12 +47,16 @@ def prepare(
     if defaults:
         given = {name: value for name, value in options.items() if value is not None}
         options = {**defaults, **given}  # type: ignore[typeddict-item] # names of Options, checked
-    priority = options.pop("priority", DEFAULT_PRIORITY)
-    max_crashes = options.pop("max_crashes", MAX_CRASHES)
-    if priority not in PRIORITIES:
-        raise UsageError(f"not a priority: {priority}", "It goes from 0 (first) to 9 (last).")
-    if max_crashes < 1:
-        raise UsageError(f"not a number of crashes: {max_crashes}", "At least 1.")
+    priority = options.pop("priority", None)
+    max_crashes = options.pop("max_crashes", None)
+    priority = DEFAULT_PRIORITY if priority is None else priority
+    max_crashes = MAX_CRASHES if max_crashes is None else max_crashes
+    if not _is_whole(priority) or priority not in PRIORITIES:
+        raise UsageError(f"not a priority: {priority!r}", "It goes from 0 (first) to 9 (last).")
+    if not _is_whole(max_crashes) or not 1 <= max_crashes <= MOST_CRASHES:
+        told = f"not a number of crashes: {max_crashes!r}"
+        raise UsageError(told, f"At least 1, and at most {MOST_CRASHES}.")
+    _check_kinds(operation, operands)
     unknown = frozenset(i for i, operand in enumerate(operands) if reference(operand))
     operations.get(operation).check(operands, unknown)
     fields: dict[str, object] = {}
@@ -64,6 +68,28 @@ def prepare(
     return new_document(
         job_id, operation, operands, priority=priority, max_crashes=max_crashes, **fields
     )
+
+
+def _is_whole(value: object) -> bool:
+    """Tell whether that is a whole number: written as JSON, 1.0 and True are something else."""
+    return type(value) is int
+
+
+def _check_kinds(operation: Any, operands: Any) -> None:
+    """Refuse what is no name of an operation, and operands that are no list of texts."""
+    if not isinstance(operation, str):
+        raise UnknownOperation(f"not the name of an operation: {shown(repr(operation))}")
+    if isinstance(operands, str) or not hasattr(operands, "__getitem__"):
+        raise BadOperands(
+            f"the operands of {shown(operation)} are not a list: {shown(repr(operands))}",
+            "Give a list of texts, like ['12', '23'].",
+        )
+    for operand in operands:
+        if not isinstance(operand, str):
+            raise BadOperands(
+                f"not a text among the operands of {shown(operation)}: {shown(repr(operand))}",
+                "Give it as a text: what a job computes with is what was written.",
+            )
 
 
 def submit(layout: Layout, settings: Settings, documents: Sequence[Document]) -> Sequence[str]:

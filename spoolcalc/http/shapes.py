@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spoolcalc.job import State
+from spoolcalc.job import MOST_CRASHES, State
 from spoolcalc.options import LARGEST_OUTPUT, LONGEST_TEXT, LONGEST_TIME, MOST_NEEDS, MOST_RETRIES
 
 TEXT = {"type": "string"}
@@ -68,7 +68,7 @@ ASKED = {
         "operation": {"type": "string", "examples": ["add"]},
         "operands": {"type": "array", "items": TEXT, "examples": [["12", "23"]]},
         "priority": {"type": "integer", "minimum": 0, "maximum": 9, "default": 5},
-        "max_crashes": {"type": "integer", "minimum": 1},
+        "max_crashes": {"type": "integer", "minimum": 1, "maximum": MOST_CRASHES},
         "label": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
         "key": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
         "timeout": {"type": "number", "minimum": 0.001, "maximum": LONGEST_TIME},
