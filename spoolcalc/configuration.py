@@ -23,11 +23,12 @@ from spoolcalc.errors import BadSettings, UsageError, shown
 from spoolcalc.job import (
     DEFAULT_BACKOFF,
     DEFAULT_LEASE,
+    LONGEST_TIME,
     MAX_CRASHES,
     MOST_CRASHES,
     SHORTEST_LEASE,
 )
-from spoolcalc.options import LONGEST_TIME, MOST_RETRIES
+from spoolcalc.options import MOST_RETRIES
 from spoolcalc.units import seconds, size, written_duration, written_size
 
 TYPE_CHECKING = False

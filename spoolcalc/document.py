@@ -8,11 +8,18 @@ What the submitter wrote never changes: every function that "changes" one return
 from __future__ import annotations
 
 import json
-import math
 
 from spoolcalc.errors import NewerFormat
 from spoolcalc.ids import is_id, seconds_of
-from spoolcalc.job import DEFAULT_PRIORITY, MAX_CRASHES, PRIORITIES, timestamp
+from spoolcalc.job import (
+    DEFAULT_PRIORITY,
+    LARGEST_NUMBER,
+    LONGEST_TIME,
+    MAX_CRASHES,
+    OUTCOME_FIELDS,
+    PRIORITIES,
+    timestamp,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,9 +175,15 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _is_text_or_none(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
 def _is_attempt(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(value.get(name), str) for name in ("worker", "ended", "end")
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(name), str) for name in ("worker", "ended", "end"))
+        and all(_is_text_or_none(value.get(name)) for name in ("started", "error"))
     )
 
 
@@ -180,7 +193,12 @@ def _is_outcome(value: object) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("finished"), str):
         return False
     content = {"completed": "result", "failed": "error"}.get(str(value.get("state")))
-    return content is not None and isinstance(value.get(content), str)
+    if content is None or not isinstance(value.get(content), str):
+        return False
+    return all(
+        value.get(name) is None or is_right(value[name])
+        for name, is_right in OUTCOME_FIELDS.items()
+    )
 
 
 _FIELDS = {
@@ -189,7 +207,7 @@ _FIELDS = {
     "operation": lambda value: isinstance(value, str) and value != "",
     "operands": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "priority": lambda value: type(value) is int and value in PRIORITIES,
-    "max_crashes": lambda value: type(value) is int and value > 0,
+    "max_crashes": lambda value: _is_count(value) and value > 0,
     "submitted": _is_text,
     "attempts": lambda value: isinstance(value, list) and all(map(_is_attempt, value)),
     "outcome": _is_outcome,
@@ -197,11 +215,11 @@ _FIELDS = {
 
 
 def _is_duration(value: object) -> bool:
-    return type(value) in (int, float) and 0 <= value < math.inf  # type: ignore[operator] # a number
+    return type(value) in (int, float) and 0 <= value <= LONGEST_TIME  # type: ignore[operator] # a number
 
 
 def _is_count(value: object) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value <= LARGEST_NUMBER
 
 
 def _is_time(value: object) -> bool:

@@ -40,6 +40,8 @@ SHORTEST_LEASE = 0.5
 DEFAULT_BACKOFF = 10.0
 #: but none longer than this (seconds), and give or take this part of it.
 LONGEST_BACKOFF, JITTER = 3600.0, 0.1
+#: The longest time limit, delay and backoff, in seconds: about 30 years.
+LONGEST_TIME = 1e9
 #: The largest whole number that a document has.
 LARGEST_NUMBER = (1 << 63) - 1
 

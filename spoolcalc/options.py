@@ -12,7 +12,7 @@ import time
 from spoolcalc.document import NEEDS, reference
 from spoolcalc.errors import UsageError, shown
 from spoolcalc.ids import is_id
-from spoolcalc.job import timestamp
+from spoolcalc.job import LONGEST_TIME, timestamp
 from spoolcalc.operations import COMMAND
 
 TYPE_CHECKING = False
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 #: The longest label and key, in characters.
 LONGEST_TEXT = 200
-#: The longest time limit, delay and backoff, in seconds: about 30 years.
-LONGEST_TIME = 1e9
 #: The last second that RFC 3339 can write.
 LAST_TIME = 253_402_300_799.0
 #: The most retries, and the most jobs that one may wait for.

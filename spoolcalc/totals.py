@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 _LOCK = "events"
 #: The largest file of counters, in bytes, that is read.
 _LARGEST = 8 * 1024 * 1024
+#: How many parts a key has.
+_PARTS = 6
+#: The largest counter, and the furthest place in a file.
+_LARGEST_NUMBER = (1 << 63) - 1
 #: The bounds (seconds) by which durations are sorted.
 BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 21600)
 #: So many operations are told apart; what comes later is counted as ``OTHER``.
@@ -107,7 +111,8 @@ class Totals:
     def load(cls, layout: Layout) -> Totals:
         """Return what is written; nothing if nothing is, or nothing that can be read."""
         totals = cls()
-        with suppress(reading.Unreadable, ValueError, KeyError, TypeError, AttributeError):
+        odd = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+        with suppress(reading.Unreadable, *odd):
             read = reading.read(_path(layout), _LARGEST)
             written = json.loads(read[0]) if read else {}
             if written.get("format") == 1:
@@ -123,6 +128,12 @@ class Totals:
         }
         first = int(written["first"])
         read = {int(number): int(at) for number, at in written["read"].items()}
+        numbers = [first, *read, *read.values(), *counts.values()]
+        for spent in durations.values():
+            numbers += [*spent.numbers, int(spent.seconds)]
+        right = all(0 <= number <= _LARGEST_NUMBER for number in numbers)
+        if not right or any(len(key) != _PARTS for key in counts):
+            raise ValueError("no counter of ours")
         # All or nothing: what is half read would count again what it knows.
         self.counts, self.durations, self._first, self._read = counts, durations, first, read
 
@@ -183,7 +194,7 @@ class Totals:
             told = json.loads(b"{" + counted + b"}")
             operation = self._bounded(str(told.get("operation") or ""))
             self.counts[Key.of(told, operation)] += number
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, RecursionError):
             return
         if spent is not None:
             self.durations.setdefault(operation, Durations()).add_all(spent)

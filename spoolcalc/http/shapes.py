@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from spoolcalc.job import MOST_CRASHES, State
-from spoolcalc.options import LARGEST_OUTPUT, LONGEST_TEXT, LONGEST_TIME, MOST_NEEDS, MOST_RETRIES
+from spoolcalc.job import LONGEST_TIME, MOST_CRASHES, State
+from spoolcalc.options import LARGEST_OUTPUT, LONGEST_TEXT, MOST_NEEDS, MOST_RETRIES
 
 TEXT = {"type": "string"}
 TEXT_OR_NONE = {"type": ["string", "null"]}

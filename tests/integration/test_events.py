@@ -334,6 +334,11 @@ def test_counters_that_cannot_be_read_begin_anew(spool: Spool) -> None:
         b"[]",
         b'{"format":1}',
         b'{"format":1,"counts":[["a"]],"durations":{}}',
+        b'{"format":1,"counts":[],"durations":{},"first":1e999,"read":{}}',
+        b'{"format":1,"counts":[],"durations":{},"first":0,"read":{"1":-5}}',
+        b'{"format":1,"counts":[],"durations":{},"first":0,"read":{"1":1%s}}' % (b"0" * 400),
+        b'{"format":1,"counts":[["a",1]],"durations":{},"first":0,"read":{}}',
+        b"[" * 100_000,
     ):
         path.write_bytes(torn)
         assert totals.count(spool.layout).counts.total() == 1
