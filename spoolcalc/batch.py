@@ -7,7 +7,8 @@ company: :func:`is_sociable` tells which jobs may be.
 
 Calling sequence: :meth:`Batch.add` each outcome, and :meth:`Batch.flush` when the batch is
 :attr:`Batch.due`, before anything that may take long or may kill, and before the end.  What was
-refused stays in the batch, so that :meth:`Batch.flush` may be called again.
+refused stays in the batch, so that :meth:`Batch.flush` may be called again.  A job that a bug of
+ours is met with leaves it, and is :attr:`Batch.culprit`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from spoolcalc.execute import is_light
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from spoolcalc.job import Job, Outcome, State
     from spoolcalc.spool import Spool
@@ -48,6 +49,8 @@ class Batch:
         self._on_recorded = on_recorded
         self._held: list[tuple[Claim, Outcome, float]] = []
         self._since = 0.0
+        #: The job whose outcome could not be recorded, though nothing was refused.
+        self.culprit: Claim | None = None
 
     def __len__(self) -> int:
         return len(self._held)
@@ -72,9 +75,15 @@ class Batch:
         Raises the first :class:`~spoolcalc.errors.StorageFailure` after the others were recorded;
         those that were refused it still holds.
         """
-        held = self._held
-        answers = self._spool.finish_many([(claim, outcome) for claim, outcome, _ in held])
-        self._held = []
+        held, self._held = self._held, []
+        try:
+            answers = self._spool.finish_many([(claim, outcome) for claim, outcome, _ in held])
+        except Exception:
+            if len(held) <= 1:
+                self.culprit = held[0][0] if held else None
+                raise
+            self._flush_each(held)
+            return
         refused = None
         for one, answer in zip(held, answers, strict=True):
             claim, outcome, seconds = one
@@ -85,6 +94,16 @@ class Batch:
                 self._on_recorded(claim.job, outcome, seconds, answer)
         if refused is not None:
             raise refused
+
+    def _flush_each(self, held: Sequence[tuple[Claim, Outcome, float]]) -> None:
+        """Record outcomes one by one: a bug that is met with one of them is not the others'."""
+        for number, one in enumerate(held, 1):
+            self._held = [one]
+            try:
+                self.flush()
+            except BaseException:
+                self._held += held[number:]
+                raise
 
 
 def is_sociable(claim: Claim) -> bool:

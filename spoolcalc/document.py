@@ -146,6 +146,15 @@ def decode(data: bytes) -> Document:
     Raises :class:`Malformed` if it is none, and :class:`~spoolcalc.errors.NewerFormat` if its rules
     are those of a later version.
     """
+    try:
+        return _decoded(data)
+    except (Malformed, NewerFormat, MemoryError):
+        raise
+    except Exception as error:
+        raise Malformed(f"it cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _decoded(data: bytes) -> Document:
     if not data:
         raise Malformed("the file is empty")
     try:

@@ -4,6 +4,7 @@
     conclude   an outcome without an attempt: cancelled, or what it needed has failed
     crashed    the process that ran it died, and its worker did not
     charge     its worker was lost
+    blame      a bug of ours was met with it
 
 Each first records the document in the directory of its owner (the fence, and the commit point), and
 then moves the job on by what the document says, so that whoever finds a job half-way can go on.
@@ -29,6 +30,7 @@ from spoolcalc.document import (
     with_outcome,
 )
 from spoolcalc.errors import StorageFailure
+from spoolcalc.execute import told
 from spoolcalc.job import (
     DEFAULT_BACKOFF,
     JITTER,
@@ -39,7 +41,7 @@ from spoolcalc.job import (
     timestamp,
 )
 from spoolcalc.layout import file_name
-from spoolcalc.transitions import put_back, try_to_remove, unblock
+from spoolcalc.transitions import put_back, quarantine, try_to_remove, unblock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,6 +123,21 @@ def crashed(layout: Layout, claimed: Claim, error: str) -> State | None:
     if not record(layout, claimed.worker, claimed.path, document):
         return None
     return settle(layout, claimed.path, document)
+
+
+def blame(layout: Layout, claimed: Claim, error: Exception) -> None:
+    """Charge a job with a bug of ours that was met with it, as if it had crashed.
+
+    So it ends as poison in the end, instead of ending each worker that takes it.  If not even that
+    can be recorded, it goes to ``corrupt/``.
+    """
+    what = f"a bug in spool: {told(error)}"
+    try:
+        crashed(layout, claimed, what)
+    except StorageFailure:
+        raise
+    except Exception:  # noqa: BLE001 - the same bug, perhaps
+        quarantine(layout, claimed.path, what)
 
 
 def _ended(claimed: Claim, outcome: Outcome, now: float) -> Document:

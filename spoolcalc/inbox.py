@@ -28,6 +28,7 @@ from spoolcalc.asking import Unfit, asked, parsed
 from spoolcalc.document import MAX_DOCUMENT, Malformed, decode, encode
 from spoolcalc.endings import record
 from spoolcalc.errors import NewerFormat, NoSuchJob, SpoolError, StorageFailure
+from spoolcalc.execute import told
 from spoolcalc.layout import CLAIMED, name_of
 from spoolcalc.names import key_of
 from spoolcalc.settings import Settings
@@ -187,6 +188,10 @@ class Inbox:
             return False
         except SpoolError as error:
             reason = f"{error.message}. {error.hint}" if error.hint else error.message
+            adopted.rejected.append((name, reason))
+            return quarantine(layout, path, reason)
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not end each who adopts
+            reason = f"a bug in spool: {told(error)}"
             adopted.rejected.append((name, reason))
             return quarantine(layout, path, reason)
         if document is None or job_id != document["id"]:

@@ -15,7 +15,8 @@ from spoolcalc import files, liveness, orphans, reading
 from spoolcalc.dependants import check_blocked
 from spoolcalc.document import again_at
 from spoolcalc.endings import charge, conclude, settle
-from spoolcalc.errors import NewerFormat, StorageFailure
+from spoolcalc.errors import NewerFormat, SpoolError, StorageFailure
+from spoolcalc.execute import told
 from spoolcalc.job import DEFAULT_PRIORITY, Attempt, Outcome, State, timestamp
 from spoolcalc.layout import (
     CANCEL,
@@ -169,6 +170,18 @@ def _recover(layout: Layout, mine: Lease, path: str, reason: str | None, swept: 
 
 
 def _hand_on(
+    layout: Layout, mine: Lease, path: str, reason: str | None, swept: Swept, names: set[str]
+) -> None:
+    try:
+        _hand_on_known(layout, mine, path, reason, swept, names)
+    except SpoolError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a bug of ours must not end each who sweeps
+        why = f"a bug in spool: {told(error)}"
+        swept.quarantined += [path] * quarantine(layout, path, why)
+
+
+def _hand_on_known(
     layout: Layout, mine: Lease, path: str, reason: str | None, swept: Swept, names: set[str]
 ) -> None:
     name = os.path.basename(path)

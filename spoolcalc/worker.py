@@ -19,8 +19,9 @@ from contextlib import suppress
 from spoolcalc import events
 from spoolcalc.batch import Batch, is_sociable
 from spoolcalc.bell import Bell
+from spoolcalc.endings import blame
 from spoolcalc.engine import PROCESS, Engine
-from spoolcalc.errors import CeilingReached, StorageFailure, UsageError
+from spoolcalc.errors import CeilingReached, SpoolUnusable, StorageFailure, UsageError
 from spoolcalc.execute import execute
 from spoolcalc.hooks import SECONDS, Hooks
 from spoolcalc.inbox import Inbox
@@ -108,6 +109,8 @@ class Worker:
         self._stopping = False
         self._at_once = False
         self._computing = False
+        self._at_hand: Claim | None = None  # what a bug would be charged to
+        self._bug: Exception | None = None
         self._begun = 0
         self._ended = 0
         self._pause = PAUSE
@@ -138,6 +141,11 @@ class Worker:
             )
             try:
                 self._work()
+            except SpoolUnusable:
+                raise
+            except Exception as error:
+                self._bug = error
+                raise
             finally:
                 self._leave()
         return self._ended
@@ -150,6 +158,7 @@ class Worker:
                 self._slots.tidy(slot.claim)
                 self._engine.discard(slot.claim)
             self._engine.close()
+            self._blame()
             for slot, end in self._over:
                 if (outcome := slot.outcome(end)) is not None:
                     self._batch.add(slot.claim, outcome, slot.seconds)
@@ -160,6 +169,14 @@ class Worker:
             if self._keeper.is_alive():
                 self._keeper.end()
             self._spool.leave(self._lease)
+
+    def _blame(self) -> None:
+        """Charge the job that a bug of ours was met with, now that nothing of it runs any more."""
+        blamed = self._batch.culprit or self._at_hand
+        if self._bug is not None and blamed is not None:
+            self._over = deque(one for one in self._over if one[0].claim is not blamed)
+            with suppress(StorageFailure):  # it is handed back, then
+                blame(self._spool.layout, blamed, self._bug)
 
     def _work(self) -> None:
         self._report.started(self._lease.worker)
@@ -178,7 +195,7 @@ class Worker:
                     break
                 self._pause = PAUSE
             except StorageFailure as error:
-                refused = True
+                refused, self._at_hand = True, None
                 self._endure(error)
         if self._at_once and self._slots:
             raise Interrupted
@@ -195,9 +212,7 @@ class Worker:
 
     def _step(self) -> bool:
         """Do one job, start one, or sleep until there may be one; False if there is no more."""
-        self._serve()
-        while self._over:
-            self._end(*self._over[0])
+        self._see_to_slots()
         if self._batch and (self._batch.due or not self._spool.sees_more):
             self._record()
             return True
@@ -257,6 +272,13 @@ class Worker:
         alone = not is_sociable(claimed)
         if alone and not self._record():
             return  # told to stop: it is handed back unrun
+        self._at_hand = claimed
+        self._run(claimed, flush=alone)
+        self._at_hand = None
+        if alone:
+            self._record()
+
+    def _run(self, claimed: Claim, *, flush: bool) -> None:
         job = claimed.job
         operands = self._spool.operands(claimed)
         if operands is None:
@@ -267,15 +289,13 @@ class Worker:
             self._recorded(job, operands, 0.0, operands.state if recorded else None)
             return
         in_place = self._engine.is_in_place(claimed, operands)
-        if alone or not in_place:
+        if flush or not in_place:
             events.flush()  # it may take long, and who looks on is to know
         if in_place:
             self._compute(claimed, operands)
         else:
             self._slots.start(claimed, operands)
         self._begun += 1
-        if alone:
-            self._record()
 
     def _compute(self, claimed: Claim, operands: Sequence[str]) -> None:
         began = time.perf_counter()
@@ -288,6 +308,12 @@ class Worker:
         self._ended += 1
         self._batch.add(claimed, outcome, time.perf_counter() - began)
 
+    def _see_to_slots(self) -> None:
+        """Look after the slots, and be done with what has ended."""
+        self._serve()
+        while self._over:
+            self._end(*self._over[0])
+
     def _serve(self) -> None:
         """Look after the slots; what has ended waits to be done with."""
         self._pulse.beat()
@@ -298,6 +324,7 @@ class Worker:
 
         If that is refused, it is still the first, to be tried again.
         """
+        self._at_hand = slot.claim
         outcome = slot.outcome(end)
         job = slot.claim.job
         if outcome is not None:
@@ -316,6 +343,7 @@ class Worker:
             self._report.returned(job)
         self._over.popleft()
         self._slots.tidy(slot.claim)
+        self._at_hand = None
         if outcome is not None or end.crash is not None:
             self._ended += 1
         else:
