@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 
 from spoolcalc.document import crashes
+from spoolcalc.endings import kept
 from spoolcalc.errors import StorageFailure
 from spoolcalc.execute import is_light
 
@@ -60,7 +61,7 @@ class Batch:
         if not self._held:
             self._since = time.monotonic()
         claim.seconds = seconds
-        self._held.append((claim, outcome, seconds))
+        self._held.append((claim, kept(claim.document, outcome), seconds))
 
     @property
     def due(self) -> bool:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from spoolcalc import files, lookup, reading
 from spoolcalc.bell import Bell
 from spoolcalc.dependants import wait_on
-from spoolcalc.document import started_over
+from spoolcalc.document import has_room, started_over
 from spoolcalc.endings import conclude, record
 from spoolcalc.errors import NotFinished, StorageFailure, UsageError
 from spoolcalc.job import Outcome, State, timestamp
@@ -70,7 +70,7 @@ def cancel(layout: Layout, job_id: str, patience: float = PATIENCE) -> Job:
 def retry(layout: Layout, job_id: str) -> Job:
     """Have a failed job run again, with none of its attempts held against it.
 
-    Raises :class:`~spoolcalc.errors.UsageError` if it has not failed.
+    Raises :class:`~spoolcalc.errors.UsageError` if it has not failed, or too often.
     """
     while True:
         job, path = lookup.find(layout, job_id)
@@ -78,6 +78,9 @@ def retry(layout: Layout, job_id: str) -> Job:
             raise UsageError(
                 f"job {job_id} is {job.state}", "Only a job that has failed can be tried again."
             )
+        if not has_room(job.document):
+            told = f"the document of job {job_id} has no room for more attempts"
+            raise UsageError(told, "Submit it anew.")
         with _hand(layout) as lease:
             taken = claim(layout, lease.worker, os.path.dirname(path), os.path.basename(path))
             if taken is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 
-from spoolcalc.errors import NewerFormat
+from spoolcalc.errors import NewerFormat, UsageError
 from spoolcalc.ids import is_id, seconds_of
 from spoolcalc.job import (
     DEFAULT_PRIORITY,
@@ -18,6 +18,7 @@ from spoolcalc.job import (
     MAX_CRASHES,
     OUTCOME_FIELDS,
     PRIORITIES,
+    shortened,
     timestamp,
 )
 
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 
 #: The version of the document and of the directory; an unknown one is never operated on.
 FORMAT = 1
-#: A document larger than this many bytes is not read: no submit makes one.
+#: A document larger than this many bytes is not read, and none is written.
 MAX_DOCUMENT = 16 * 1024 * 1024
+#: So much of that is for the outcome alone: no job is submitted, or tried again, without this room.
+ROOM = 1024 * 1024
 #: What a job may need of one that it waits for: that it completes, or only that it ends.
 NEEDS = ("ok", "any")
 #: An operand that starts so, with an id after it, stands for that job's result.
@@ -72,7 +75,7 @@ def with_attempt(document: Document, attempt: Attempt) -> Document:
     """Return a copy of ``document`` with one more attempt."""
     noted = {name: getattr(attempt, name) for name in ("worker", "started", "ended", "end")}
     if attempt.error is not None:
-        noted["error"] = attempt.error
+        noted["error"] = shortened(attempt.error)
     return {**document, "attempts": [*document["attempts"], noted]}
 
 
@@ -82,7 +85,7 @@ def with_outcome(document: Document, outcome: Outcome, finished: str) -> Documen
     for name in ("result", "exact", "precision", "error", "reason", "exit_code", "cut"):
         value = getattr(outcome, name)
         if value is not None:
-            recorded[name] = value
+            recorded[name] = shortened(value) if name == "error" else value
     return {**document, "outcome": recorded}
 
 
@@ -138,6 +141,20 @@ def _ends(document: Document, ends: tuple[str, ...]) -> int:
 def encode(document: Document) -> bytes:
     """Return the document as the one line that is stored."""
     return (json.dumps(document, separators=(",", ":")) + "\n").encode("ascii")
+
+
+def has_room(document: Document) -> bool:
+    """Tell whether a job's outcome will have room in its document, whatever that will be."""
+    return len(encode(document)) <= MAX_DOCUMENT - ROOM
+
+
+def too_large(document: Document) -> UsageError:
+    """Return the error of a job whose document leaves no room for its outcome."""
+    size, most = len(encode(document)), MAX_DOCUMENT - ROOM
+    return UsageError(
+        f"the job is too large: its document has {size:,} bytes, and may have {most:,}",
+        "Pass large things as files, and name these in the job.",
+    )
 
 
 def decode(data: bytes) -> Document:

@@ -21,10 +21,13 @@ from contextlib import suppress
 
 from spoolcalc import events, files, reading, waits
 from spoolcalc.document import (
+    MAX_DOCUMENT,
+    ROOM,
     again_at,
     crashes,
     encode,
     failures,
+    has_room,
     with_attempt,
     with_due,
     with_outcome,
@@ -58,6 +61,10 @@ if TYPE_CHECKING:
 
 #: Failures after which a job that has retries left is tried again.
 _RETRIED = frozenset(["error", "timeout"])
+
+_FULL = "the job's document has no room for more attempts"
+#: Any result of so many characters has room in a document, whatever they are.
+SHORT = ROOM // 16
 
 _serial = itertools.count()
 
@@ -96,6 +103,19 @@ def finish_together(layout: Layout, finished: Sequence[tuple[Claim, Outcome]]) -
     for number, answer in zip(moving, moved, strict=True):
         answers[number] = answer
     return answers
+
+
+def kept(document: Document, outcome: Outcome) -> Outcome:
+    """Return the outcome as it can be recorded: a failure if its result has no room."""
+    if outcome.result is None or len(outcome.result) <= SHORT:
+        return outcome
+    room = MAX_DOCUMENT - ROOM // 2 - len(encode(document))
+    size = len(encode({"result": outcome.result}))
+    if size <= room:
+        return outcome
+    return Outcome.failed(
+        f"the result takes {size:,} bytes in the job's document, and {max(0, room):,} are left"
+    )
 
 
 def conclude(layout: Layout, claimed: Claim, outcome: Outcome) -> bool:
@@ -142,13 +162,18 @@ def blame(layout: Layout, claimed: Claim, error: Exception) -> None:
 
 def _ended(claimed: Claim, outcome: Outcome, now: float) -> Document:
     """Return a job's document after an attempt: with its outcome, or with a time to try again."""
+    outcome = kept(claimed.document, outcome)
     end = "completed" if outcome.state is State.COMPLETED else "failed"
     ended = timestamp(now)
     attempt = Attempt(claimed.worker, timestamp(claimed.started), ended, end, outcome.error)
     document = with_attempt(claimed.document, attempt)
     failed = failures(document)
     if outcome.reason in _RETRIED and failed <= document.get("retries", 0):
-        return with_due(document, timestamp(now + _backoff(document, failed)))
+        if has_room(document):
+            return with_due(document, timestamp(now + _backoff(document, failed)))
+        code, cut = outcome.exit_code, outcome.cut
+        error = f"{_FULL}, so that it is not tried again: {outcome.error}"
+        outcome = Outcome.failed(error, reason=outcome.reason or "error", exit_code=code, cut=cut)
     return with_outcome(document, outcome, ended)
 
 
@@ -177,6 +202,7 @@ def record_together(
 
     Commit point of each: the rename over its path.  Killed before it: a leftover in ``tmp/``, and
     the attempt counts as lost.  Killed after it: the outcome is inside, and the sweep settles it.
+    A document that nobody could read any more is not written: the job goes to ``corrupt/``.
     An owner that was given up finds its directory renamed away, so that nothing it writes can reach
     the job any more: the answer is False.  Data is synced before the rename: a power failure leaves
     the old document or the new one.
@@ -188,10 +214,15 @@ def record_together(
     answers: list[bool | StorageFailure] = []
     written: list[tuple[int, int, str]] = []  # which, its descriptor, where
     try:
-        for number, (owner, _, document) in enumerate(due):
+        for number, (owner, path, document) in enumerate(due):
             temporary = layout.temporary(owner, f"{document['id']}.{next(_serial)}")
             try:
-                descriptor = files.write(temporary, encode(document), layout.file_mode)
+                data = encode(document)
+                if len(data) > MAX_DOCUMENT:  # somebody else's, who left no room
+                    quarantine(layout, path, f"{_FULL}, and none for its outcome")
+                    answers.append(False)
+                    continue
+                descriptor = files.write(temporary, data, layout.file_mode)
             except StorageFailure as error:
                 answers.append(error)
             else:
@@ -325,7 +356,7 @@ def _charged(document: Document, attempt: Attempt) -> Document:
     """Return a document with a crash noted, ended as poison if it was one too many."""
     document = with_attempt(document, attempt)
     taken = crashes(document)
-    if taken < document["max_crashes"]:
+    if taken < document["max_crashes"] and has_room(document):
         return document
     how = f"{taken} workers were lost while they ran it"
     if attempt.end == "crashed":

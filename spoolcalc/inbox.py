@@ -25,7 +25,7 @@ import time
 
 from spoolcalc import ceilings, dependants, files, keys, lookup, reading
 from spoolcalc.asking import Unfit, asked, parsed
-from spoolcalc.document import MAX_DOCUMENT, Malformed, decode, encode
+from spoolcalc.document import MAX_DOCUMENT, Malformed, decode, has_room, too_large
 from spoolcalc.endings import record
 from spoolcalc.errors import NewerFormat, NoSuchJob, SpoolError, StorageFailure
 from spoolcalc.execute import told
@@ -221,8 +221,8 @@ class Inbox:
             parsed(read[0]), defaults, key=key, no_key=_NO_KEY
         )
         ceilings.check_size(self._settings, document)
-        if len(read[0]) > MAX_DOCUMENT // 4 and len(encode(document)) > MAX_DOCUMENT:
-            raise Unfit(f"written as a job, it has more than {MAX_DOCUMENT} bytes")
+        if len(read[0]) > MAX_DOCUMENT // 4 and not has_room(document):
+            raise too_large(document)
         return document
 
     def _filled_in(self, data: bytes, key: str) -> Document | None:

@@ -42,6 +42,8 @@ DEFAULT_BACKOFF = 10.0
 LONGEST_BACKOFF, JITTER = 3600.0, 0.1
 #: The longest time limit, delay and backoff, in seconds: about 30 years.
 LONGEST_TIME = 1e9
+#: An error that is longer, in characters, is cut.
+LONGEST_ERROR = 4000
 #: The largest whole number that a document has.
 LARGEST_NUMBER = (1 << 63) - 1
 
@@ -203,7 +205,11 @@ class Outcome(_Value):
         exit_code: int | None = None,
         cut: bool | None = None,
     ) -> Outcome:
-        """Return the outcome of a job that ended with ``error``, one sentence for people."""
+        """Return the outcome of a job that ended with ``error``, one sentence for people.
+
+        A very long one is cut, and says so.
+        """
+        error = shortened(error)
         return cls(State.FAILED, error=error, reason=reason, exit_code=exit_code, cut=cut)
 
     @classmethod
@@ -372,6 +378,14 @@ class Job(_Value):
         """When the outcome was recorded (RFC 3339, by the worker's clock), or None."""
         recorded = self._document["outcome"]
         return recorded and str(recorded["finished"])
+
+
+def shortened(error: str) -> str:
+    """Return an error as it is kept: of a very long one its beginning, and how long it was."""
+    if not isinstance(error, str) or len(error) <= LONGEST_ERROR:
+        return error
+    note = f"... (cut; it had {len(error):,} characters)"
+    return error[: LONGEST_ERROR - len(note)] + note
 
 
 def timestamp(seconds: float) -> str:

@@ -43,7 +43,7 @@ LONGEST_TEXT = 200
 #: The last second that RFC 3339 can write.
 LAST_TIME = 253_402_300_799.0
 #: The most retries, and the most jobs that one may wait for.
-MOST_RETRIES, MOST_NEEDS = 1_000_000, 100_000
+MOST_RETRIES, MOST_NEEDS = 10_000, 100_000
 #: The most that can be kept of a command's output, in bytes.
 LARGEST_OUTPUT = 1 << 62
 

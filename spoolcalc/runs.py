@@ -13,7 +13,7 @@ from spoolcalc.childprocess import ChildDied, ChildKilled, ChildNotStarted
 from spoolcalc.children import ChildFuture
 from spoolcalc.errors import StorageFailure
 from spoolcalc.execute import told
-from spoolcalc.job import Outcome, State
+from spoolcalc.job import Outcome, State, shortened
 from spoolcalc.orphans import signal_name
 
 TYPE_CHECKING = False
@@ -81,7 +81,8 @@ class FutureRun(Run):
         except (ChildKilled, CancelledError):
             return End(killed=Outcome.failed(""))
         except (ChildDied, BrokenExecutor) as error:
-            return End(crash=" ".join(str(error).split()) or "the process that ran it died")
+            died = shortened(" ".join(str(error).split()))
+            return End(crash=died or "the process that ran it died")
         except ChildNotStarted as error:
             cause = error.__cause__ if isinstance(error.__cause__, OSError) else OSError(str(error))
             return End(refused=StorageFailure("start", sys.executable, cause))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from spoolcalc import transitions
-from spoolcalc.document import new_document, reference
+from spoolcalc.document import has_room, new_document, reference, too_large
 from spoolcalc.errors import BadOperands, StorageFailure, UnknownOperation, UsageError, shown
 from spoolcalc.ids import new_id
 from spoolcalc.job import DEFAULT_PRIORITY, MAX_CRASHES, MOST_CRASHES, PRIORITIES
@@ -65,9 +65,12 @@ def prepare(
 
         fields = checked(operation, operands, delay, options)
     job_id = new_id()
-    return new_document(
+    document = new_document(
         job_id, operation, operands, priority=priority, max_crashes=max_crashes, **fields
     )
+    if fields and not has_room(document):  # operands alone cannot be so long
+        raise too_large(document)
+    return document
 
 
 def _is_whole(value: object) -> bool:

@@ -29,10 +29,12 @@ from contextlib import suppress
 from spoolcalc import events, files, reading
 from spoolcalc.document import (
     MAX_DOCUMENT,
+    ROOM,
     Malformed,
     decode,
     due_of,
     encode,
+    too_large,
 )
 from spoolcalc.errors import NewerFormat, StorageFailure
 from spoolcalc.job import Job, State, timestamp
@@ -76,7 +78,8 @@ def publish(layout: Layout, documents: Sequence[Document]) -> None:
     Commit point of each job: its ``link`` into ``pending/``.
     Killed before it: a leftover in ``tmp/``, which nobody reads.  Killed after it: the job is there
     and will be run, though its id was not printed.  When anything fails, what was published of the
-    group is taken back, unless a worker has already claimed it.
+    group is taken back, unless a worker has already claimed it.  Raises UsageError for a document
+    that leaves no room for an outcome.
     """
     descriptors: list[int] = []
     written: list[str] = []
@@ -85,7 +88,10 @@ def publish(layout: Layout, documents: Sequence[Document]) -> None:
     try:
         for document in documents:
             path = layout.temporary("submit", document["id"])
-            descriptors.append(files.write(path, encode(document), layout.file_mode))
+            data = encode(document)
+            if len(data) > MAX_DOCUMENT - ROOM:
+                raise too_large(document)
+            descriptors.append(files.write(path, data, layout.file_mode))
             written.append(path)
         files.sync(descriptors, written)
         for path, document in zip(written, documents, strict=True):
