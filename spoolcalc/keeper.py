@@ -5,7 +5,8 @@ of a worker that was killed are given to others, and what lies in ``inbox/`` is 
 second even when all are busy.
 
 It also judges the main loop, which says before each thing it does by when it will be back
-(:class:`Pulse`): that the keeper goes on is no proof that the worker does.
+(:class:`Pulse`): that the keeper goes on is no proof that the worker does.  And a worker does not
+go on without its keeper: :attr:`Keeper.failure` is the bug of ours by which that has ended.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Keeper(threading.Thread):
         report: Report,
         pulse: Pulse,
         knows: Callable[[], Sequence[str]] = tuple,
+        wake: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(name="spool keeper", daemon=True)
         self.lease = lease
@@ -74,11 +76,20 @@ class Keeper(threading.Thread):
         self._report = report
         self._pulse = pulse
         self._knows = knows
+        self._wake = wake
+        self.failure: Exception | None = None
         self._noted: tuple[str, Sequence[str]] | None = None
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Look after the lease and the others, until the end."""
+        """Look after the lease and the others, until the end; wake the worker if it is a bug's."""
+        try:
+            self._keep()
+        except Exception as error:  # noqa: BLE001 - raised by the worker, in its own thread
+            self.failure = error
+            self._wake()
+
+    def _keep(self) -> None:
         looks = 0
         trouble = ""
         more = False

@@ -16,8 +16,8 @@ import time
 from contextlib import suppress
 
 from spoolcalc import files, host, reading
-from spoolcalc.errors import NoSpool, StorageFailure
-from spoolcalc.job import DEFAULT_LEASE, timestamp
+from spoolcalc.errors import NoSpool, StorageFailure, UsageError
+from spoolcalc.job import DEFAULT_LEASE, LONGEST_TIME, timestamp
 from spoolcalc.layout import HAND, RETURNED
 from spoolcalc.locks import try_lock
 
@@ -47,11 +47,13 @@ class Lease:
 
     @classmethod
     def take(cls, layout: Layout, seconds: float = DEFAULT_LEASE, *, hand: bool = False) -> Lease:
-        """Register a new worker; raises :class:`~spoolcalc.errors.StorageFailure`.
+        """Register a new worker; raises :class:`~spoolcalc.errors.StorageFailure`, or UsageError.
 
         A ``hand`` takes jobs to do something to them, and runs none: when it dies, what it held
         goes back and no attempt is charged.
         """
+        if not 0 < seconds <= LONGEST_TIME:
+            raise UsageError(f"not a lease: {seconds}", f"Seconds, at most {LONGEST_TIME:.0f}.")
         if reading.status(layout.tmp) is None:
             raise NoSpool(f"{layout.tmp} is gone", "Somebody moved or removed the spool.")
         lock = None

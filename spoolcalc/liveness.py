@@ -21,7 +21,7 @@ import os
 import time
 
 from spoolcalc import files, host, reading
-from spoolcalc.job import DEFAULT_LEASE
+from spoolcalc.job import DEFAULT_LEASE, LONGEST_TIME
 from spoolcalc.layout import KNOWS, SILENT, is_worker
 from spoolcalc.lease import RENEWALS
 from spoolcalc.locks import try_lock
@@ -139,7 +139,10 @@ def read_identity(layout: Layout, worker: str) -> dict[str, Any]:
         return {}
     if not isinstance(identity, dict):
         return {}
-    return {name: identity[name] for name in _KINDS if type(identity.get(name)) in _KINDS[name]}
+    found = {name: identity[name] for name in _KINDS if type(identity.get(name)) in _KINDS[name]}
+    if "lease" in found and not 0 < found["lease"] <= LONGEST_TIME:
+        del found["lease"]
+    return found
 
 
 def _silent_still(layout: Layout, worker: str, touched: int, patience: float, now: float) -> bool:

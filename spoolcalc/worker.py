@@ -136,9 +136,8 @@ class Worker:
         self._term.begin()
         with self._bell:
             self._lease = Lease.take(self._spool.layout, self._seconds)
-            self._keeper = Keeper(
-                self._spool, self._inbox, self._lease, self._report, self._pulse, self._engine.known
-            )
+            about = self._spool, self._inbox, self._lease, self._report, self._pulse
+            self._keeper = Keeper(*about, self._engine.known, self._bell.wake)
             try:
                 self._work()
             except SpoolUnusable:
@@ -316,6 +315,8 @@ class Worker:
 
     def _serve(self) -> None:
         """Look after the slots; what has ended waits to be done with."""
+        if self._keeper.failure is not None:
+            raise self._keeper.failure
         self._pulse.beat()
         self._over.extend(self._slots.serve(self._lease.worker))
 

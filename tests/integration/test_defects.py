@@ -10,8 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spoolcalc import Lease, Spool, State, Worker, batch, document, endings, sweep, transitions
-from spoolcalc.inbox import Inbox
+from spoolcalc import (
+    Lease,
+    Spool,
+    State,
+    Worker,
+    batch,
+    document,
+    endings,
+    liveness,
+    sweep,
+    transitions,
+)
+from spoolcalc.errors import UsageError
+from spoolcalc.inbox import Adopted, Inbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,3 +148,37 @@ def test_a_document_that_nobody_thought_of_cannot_be_read(
         bucket = spool.layout.pending_bucket(5, job_id)
         assert transitions.claim(spool.layout, lease.worker, bucket, f"{job_id}.json") is None
     assert "it cannot be read (Bug: planted)" in in_corrupt(spool)
+
+
+def test_a_worker_ends_with_its_keeper(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it nobody would show a sign of life; and what ran goes back, uncharged."""
+    job_id = spool.submit("exec", ["sleep", "100"], cwd="/")
+    adopt = Inbox.adopt
+
+    def break_once_it_runs(inbox: Inbox, lease: Lease, *, woken: bool = False) -> Adopted:
+        if not woken and spool.find(job_id).state is State.WIP:
+            raise Bug("planted")
+        return adopt(inbox, lease, woken=woken)
+
+    monkeypatch.setattr(Inbox, "adopt", break_once_it_runs)
+    with pytest.raises(Bug):
+        Worker(spool).run()
+    job = spool.find(job_id)
+    assert (job.state, job.attempts) == (State.PENDING, ())
+
+
+@pytest.mark.parametrize("lease", ["1" + "0" * 400, "1e999", "-1", "0", "NaN", "true"])
+def test_an_odd_lease_in_a_lock_file_is_none(spool: Spool, lease: str) -> None:
+    """Its worker has the usual one."""
+    worker = "host.1.0a0b0c0d"
+    told = f'{{"host": "host", "lease": {lease}}}'
+    Path(spool.layout.lock_of(worker)).write_text(told)
+    assert liveness.read_identity(spool.layout, worker) == {"host": "host"}
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 1e10, float("inf"), float("nan")])
+def test_nobody_takes_an_odd_lease(spool: Spool, seconds: float) -> None:
+    """Others would not believe it."""
+    with pytest.raises(UsageError, match="not a lease"), spool.register(seconds):
+        raise AssertionError
+    assert not list(Path(spool.layout.tmp).iterdir())
