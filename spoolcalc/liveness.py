@@ -24,7 +24,7 @@ from spoolcalc import files, host, reading
 from spoolcalc.job import DEFAULT_LEASE, LONGEST_TIME
 from spoolcalc.layout import KNOWS, SILENT, is_worker
 from spoolcalc.lease import RENEWALS
-from spoolcalc.locks import try_lock
+from spoolcalc.locks import is_held, try_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,17 +93,15 @@ def given_up(layout: Layout, worker: str, now: float) -> Proof | None:
 
 
 def alive(layout: Layout, worker: str) -> bool:
-    """Tell whether a worker is alive, as far as one look can tell."""
+    """Tell whether a worker is alive, as far as one look can tell; nothing is changed by it."""
     status = reading.status(layout.lock_of(worker))
     if status is None:
         return False
     identity = read_identity(layout, worker)
     if _proves_death(layout, identity):
-        lock = try_lock(layout.lock_of(worker))
-        if lock is None:
-            return True
-        lock.release()
-        return False
+        held = is_held(layout.lock_of(worker))
+        if held is not None:
+            return held
     return time.time() - status.st_mtime <= float(identity.get("lease", DEFAULT_LEASE))
 
 

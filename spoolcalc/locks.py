@@ -3,14 +3,15 @@
 The kernel drops a lock at the instant the process that took it dies, however it dies.  A lock is
 taken on a file that stays where it is; two locks of one file in one process exclude each other too.
 
-:func:`try_lock` is for what is held for long, and answers at once.  :func:`exclusive` waits, and is
-for a few steps that only one may be at.  Not promised: that hosts which share a file system exclude
-each other, where that file system keeps ``flock`` to each host.
+:func:`try_lock` is for what is held for long, and answers at once; :func:`is_held` only looks.
+:func:`exclusive` waits, and is for a few steps that only one may be at.  Not promised: that hosts
+which share a file system exclude each other, where that file system keeps ``flock`` to each host.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from contextlib import contextmanager
 
@@ -37,6 +38,28 @@ _AGAIN = 0.002
 def try_lock(path: str, mode: int = 0o600) -> Lock | None:
     """Take a lock, made if it is missing; None if another process has it."""
     return _acquire(path, mode, 0)
+
+
+def is_held(path: str) -> bool | None:
+    """Tell whether a process has a lock; None if that cannot be told.  Nothing is changed.
+
+    It also works where nothing may be written.  For an instant the lock cannot be taken.
+    """
+    try:
+        descriptor = reading.plain_file(path)
+    except (StorageFailure, reading.Unreadable):
+        return None
+    if descriptor is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def try_alone(layout: Layout, name: str) -> Lock | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spoolcalc import StorageFailure, locks
+from spoolcalc import StorageFailure, liveness, locks
 from spoolcalc.locks import exclusive
 
 if TYPE_CHECKING:
@@ -81,3 +81,47 @@ def test_a_spool_without_the_directory_gets_it(spool: Spool) -> None:
         assert os.listdir(spool.layout.locks) == ["test"]
     assert os.stat(spool.layout.locks).st_mode & 0o777 == 0o700
     assert os.stat(f"{spool.layout.locks}/test").st_mode & 0o777 == 0o600
+
+
+def test_who_only_looks_changes_nothing(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the workers of a spool that is mounted read-only can be told of."""
+    with spool.register() as lease:
+        path = spool.layout.lock_of(lease.worker)
+        before = os.stat(path)
+        flags = []
+        opens = os.open
+
+        def opened(path: str, how: int, *mode: int, dir_fd: int | None = None) -> int:
+            flags.append(how)
+            return opens(path, how, *mode, dir_fd=dir_fd)
+
+        monkeypatch.setattr(os, "open", opened)
+        assert locks.is_held(path)
+        assert liveness.alive(spool.layout, lease.worker)
+        lease._lock.release()
+        assert locks.is_held(path) is False
+        assert not liveness.alive(spool.layout, lease.worker)
+        assert flags
+        assert not any(how & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) for how in flags)
+        assert (os.stat(path).st_mtime_ns, os.stat(path).st_ino) == (
+            before.st_mtime_ns,
+            before.st_ino,
+        )
+
+
+def test_a_lock_that_cannot_be_looked_at_is_judged_by_the_lease(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of another host is."""
+    monkeypatch.setattr(liveness, "is_held", lambda path: None)
+    with spool.register() as lease:
+        assert liveness.alive(spool.layout, lease.worker)
+        os.utime(spool.layout.lock_of(lease.worker), (1, 1))
+        assert not liveness.alive(spool.layout, lease.worker)
+
+
+def test_a_lock_that_is_not_there_is_not_held(tmp_path: Path) -> None:
+    """And is not made."""
+    assert locks.is_held(str(tmp_path / "lock")) is False
+    assert locks.is_held(str(tmp_path)) is None
+    assert not list(tmp_path.iterdir())
