@@ -34,7 +34,7 @@ One table for every command:
 | 4 | not finished, yet or within the time |
 | 5 | the job was cancelled |
 | 7 | the spool cannot be used (missing, permission, disk full, newer format, wrong `spool.toml`, \
-beyond a ceiling), or stdout cannot |
+beyond a ceiling), or stdout cannot, or the job cannot be read (any more) |
 | 70 | a bug of ours; the message says how to report it |
 | 130 | interrupted |
 

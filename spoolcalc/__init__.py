@@ -68,6 +68,9 @@ if TYPE_CHECKING:
         NotYours as NotYours,
     )
     from spoolcalc.errors import (
+        Quarantined as Quarantined,
+    )
+    from spoolcalc.errors import (
         Rejected as Rejected,
     )
     from spoolcalc.errors import (
@@ -135,6 +138,7 @@ _HOME = {
         "NotAdopted",
         "NotFinished",
         "NotYours",
+        "Quarantined",
         "Rejected",
         "SpoolError",
         "SpoolUnusable",

@@ -16,7 +16,13 @@ from contextlib import suppress
 
 from spoolcalc import lookup, operations, reading, waits
 from spoolcalc.document import MAX_DOCUMENT, Malformed, decode, reference
-from spoolcalc.errors import CorruptDocument, NewerFormat, NoSuchJob, StorageFailure
+from spoolcalc.errors import (
+    CorruptDocument,
+    NewerFormat,
+    NoSuchJob,
+    Quarantined,
+    StorageFailure,
+)
 from spoolcalc.job import Outcome, State
 from spoolcalc.layout import id_of
 from spoolcalc.operands import MAX_TEXT_CHARACTERS
@@ -41,14 +47,17 @@ LARGEST_OUTPUT = MAX_TEXT_CHARACTERS
 def expect(layout: Layout, document: Document) -> None:
     """Note whom a job will wait for; raise NoSuchJob if one of them is not there (any more).
 
-    Noted first and looked for then, so that ``clean`` leaves alone what was found.
+    And CorruptDocument if one of them cannot be read.  Noted first and looked for then, so that
+    ``clean`` leaves alone what was found.
     """
     waits.expect(layout, document["id"], _needs(document))
     for need in document["after"]:
         try:
             lookup.find(layout, need["id"])
-        except NoSuchJob as error:
+        except (NoSuchJob, CorruptDocument) as error:
             withdraw(layout, document)
+            if isinstance(error, CorruptDocument | Quarantined):
+                raise
             raise NoSuchJob(
                 f"no such job to wait for: {need['id']} in {layout.root}",
                 "It was never submitted here, or it was cleaned. Nothing was submitted.",
@@ -83,11 +92,7 @@ def ready(layout: Layout, document: Document) -> Sequence[str] | Outcome | None:
     results: dict[str, str] = {}
     wanted = set(filter(None, map(reference, document["operands"])))
     for needed, need in _needs(document):
-        job = _look(layout, needed)
-        if job is None:
-            outcome: Outcome | None = _gone(needed)
-        else:
-            outcome = job.outcome
+        job, outcome = _look(layout, needed)
         if outcome is None:
             return None
         if need != "ok":
@@ -173,8 +178,9 @@ def is_needed(layout: Layout, job_id: str) -> bool:
         if waits.is_new(layout, waiting):  # asked first: else it may come between the two looks
             needed = True
             continue
-        job = _look(layout, waiting)
-        if job is None or job.state.finished:
+        job, outcome = _look(layout, waiting)
+        over = outcome is not None if job is None else job.state.finished
+        if over:
             waits.forget(layout, waiting, [job_id])  # it ended, and was killed before this
         else:
             needed = True
@@ -186,19 +192,32 @@ def _needs(document: Document) -> list[tuple[str, str]]:
 
 
 def _outcome(layout: Layout, job_id: str) -> Outcome | None:
-    job = _look(layout, job_id)
-    return _gone(job_id) if job is None else job.outcome
+    return _look(layout, job_id)[1]
 
 
-def _look(layout: Layout, job_id: str) -> Job | None:
+def _look(layout: Layout, job_id: str) -> tuple[Job | None, Outcome | None]:
+    """Return a job, if it can be read, and its outcome, None while it may still have another.
+
+    One of a later version is there, and a newer worker sees to it.  One that cannot be read goes to
+    ``corrupt/`` once it is taken; where nobody takes it any more, it has no outcome to wait for.
+    """
     try:
-        return lookup.find(layout, job_id)[0]
-    except (NoSuchJob, CorruptDocument, NewerFormat):
-        return None
+        job = lookup.find(layout, job_id)[0]
+    except Quarantined as error:
+        return None, _gone(error.message)
+    except NoSuchJob:
+        return None, _gone(f"job {job_id} is not there any more")
+    except NewerFormat:
+        return None, None
+    except CorruptDocument as error:
+        ended = State(layout.state_of(error.path)).finished
+        told = f"job {job_id} cannot be read: {error.reason}"
+        return None, _gone(told) if ended else None
+    return job, job.outcome
 
 
-def _gone(job_id: str) -> Outcome:
-    return Outcome.failed(f"job {job_id} is not there any more", reason="dependency")
+def _gone(error: str) -> Outcome:
+    return Outcome.failed(error, reason="dependency")
 
 
 def _why(needed: str, outcome: Outcome) -> str:

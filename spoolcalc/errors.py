@@ -9,6 +9,7 @@
     ├── JobFailed                    (1)
     │   └── JobCancelled             (5)
     ├── NoSuchJob                    (3)
+    │   └── Quarantined              (7)  it was there, and cannot be read any more
     ├── NotFinished                  (4)
     │   └── NotAdopted                    still a file in inbox/
     └── SpoolUnusable                (7)  the spool, or where the answer goes, cannot be used
@@ -95,6 +96,23 @@ class NoSuchJob(SpoolError):
     exit_code = NO_SUCH_JOB
 
 
+class Quarantined(NoSuchJob):
+    """What lay in the job's place could not be read, and was moved to ``corrupt/``.
+
+    ``path`` is where it lies now, ``reason`` says why, in one line.
+    """
+
+    exit_code = UNUSABLE
+
+    def __init__(self, job_id: str, path: str, reason: str) -> None:
+        super().__init__(
+            f"job {job_id} cannot be read any more, and was moved to {path}: {plain(reason)}",
+            "Nothing was deleted. Look at the file, and submit the job again.",
+        )
+        self.path = path
+        self.reason = reason
+
+
 class NotFinished(SpoolError):
     """The job has no outcome yet, or the wait for it ran out."""
 
@@ -141,13 +159,17 @@ class CeilingReached(SpoolUnusable):
 
 
 class CorruptDocument(SpoolUnusable):
-    """A file where a job document should be is not one.  ``reason`` says why, in one line."""
+    """A file where a job document should be is not one.
+
+    ``path`` is where it lies, ``reason`` says why, in one line.
+    """
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(
             f"{path}: not a job document: {reason}",
             "Nothing was deleted. Look at the file; workers move such things to corrupt/.",
         )
+        self.path = path
         self.reason = reason
 
 

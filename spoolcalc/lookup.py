@@ -17,6 +17,7 @@ from spoolcalc.errors import (
     CorruptDocument,
     NewerFormat,
     NoSuchJob,
+    Quarantined,
     SpoolUnusable,
     shown,
 )
@@ -26,7 +27,7 @@ from spoolcalc.layout import PROGRESS, file_name, id_of, is_bucket, is_pending_b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from spoolcalc.layout import Layout
 
@@ -41,7 +42,8 @@ _FINISHED = (State.COMPLETED, State.FAILED, State.RETRIEVED)
 def find(layout: Layout, job_id: str) -> tuple[Job, str]:
     """Return a job and the path where it lay.
 
-    Raises :class:`~spoolcalc.errors.BadJobId`, :class:`~spoolcalc.errors.NoSuchJob`, or
+    Raises :class:`~spoolcalc.errors.BadJobId`, :class:`~spoolcalc.errors.NoSuchJob` (of what lies
+    in ``corrupt/``, as its kind :class:`~spoolcalc.errors.Quarantined`), or
     :class:`~spoolcalc.errors.CorruptDocument`.  Costs at most some 20 system calls and one for each
     worker, however many jobs there are.
     """
@@ -55,6 +57,9 @@ def find(layout: Layout, job_id: str) -> tuple[Job, str]:
             found = load(state, path, worker)
             if found is not None:
                 return found, path
+    lies = rejection(layout, file_name(job_id).__eq__)
+    if lies is not None and reading.status(lies[0]) is not None:
+        raise Quarantined(job_id, *lies)
     raise NoSuchJob(
         f"no such job: {job_id} in {layout.root}", "It was never submitted here, or it was cleaned."
     )
@@ -173,6 +178,23 @@ def count_inbox(layout: Layout) -> int:
 def count_corrupt(layout: Layout) -> int:
     """Return how many things lie in ``corrupt/``, their reasons not counted."""
     return sum(1 for name in reading.names(layout.corrupt) or () if not name.endswith(".reason"))
+
+
+def rejection(layout: Layout, is_meant: Callable[[str], bool]) -> tuple[str, str] | None:
+    """Return where in ``corrupt/`` the latest file lies whose name was meant, and why."""
+    found: list[tuple[str, str, str]] = []
+    for name in reading.names(layout.corrupt) or ():
+        kept = name.removesuffix(".reason")
+        if kept == name or not is_meant(kept.rpartition(".")[0]):
+            continue
+        try:
+            read = reading.read(f"{layout.corrupt}/{name}", LARGEST_NOTE)
+            told = json.loads(read[0]) if read else {}
+            moved, reason = str(told["moved"]), str(told["reason"])
+        except (ValueError, RecursionError, LookupError, TypeError, reading.Unreadable):
+            continue
+        found.append((moved, f"{layout.corrupt}/{kept}", reason))
+    return max(found)[1:] if found else None
 
 
 def places(layout: Layout, job_id: str) -> Iterator[tuple[State, str, str | None]]:

@@ -5,9 +5,7 @@ It is found by that name as long as the job is there.
 
 from __future__ import annotations
 
-import json
-
-from spoolcalc import keys, reading
+from spoolcalc import keys, lookup, reading
 from spoolcalc.errors import BadJobId, NotAdopted, Rejected, plain, shown
 from spoolcalc.ids import is_id
 from spoolcalc.layout import CLAIMED, SUFFIX, claimed_file, name_of
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
 
 #: How often all places are looked through before a name is said to be unknown.
 LOOKS = 3
-#: The largest reason, in bytes, that is read.
-_LARGEST = 64 * 1024
 
 
 def key_of(name: str) -> str:
@@ -46,10 +42,10 @@ def resolve(layout: Layout, word: str) -> str:
                     f"not adopted yet: {word} lies in {layout.inbox}",
                     "A worker adopts it: start one with `spool work`.",
                 )
-        reason = _reason(layout, word + SUFFIX)
-        if reason is not None:
+        lies = lookup.rejection(layout, lambda name: claimed_file(name) == word + SUFFIX)
+        if lies is not None:
             raise Rejected(
-                f"not a job: {word} was moved to {layout.corrupt}: {plain(reason)}",
+                f"not a job: {word} was moved to {layout.corrupt}: {plain(lies[1])}",
                 "Write it anew.",
             )
     raise BadJobId(
@@ -69,19 +65,3 @@ def _waits(layout: Layout, file: str) -> bool:
         for name in reading.names(layout.wip_of(directory)) or ()
         if name.startswith(CLAIMED)
     )
-
-
-def _reason(layout: Layout, file: str) -> str | None:
-    """Return why a file of that name was moved to ``corrupt/`` the last time."""
-    found: list[tuple[str, str]] = []
-    for name in reading.names(layout.corrupt) or ():
-        rejected, _, _ = name.removesuffix(".reason").rpartition(".")
-        if not name.endswith(".reason") or claimed_file(rejected) != file:
-            continue
-        try:
-            read = reading.read(f"{layout.corrupt}/{name}", _LARGEST)
-            told = json.loads(read[0]) if read else {}
-            found.append((str(told["moved"]), str(told["reason"])))
-        except (ValueError, RecursionError, LookupError, TypeError, reading.Unreadable):
-            continue
-    return max(found)[1] if found else None

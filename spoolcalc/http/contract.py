@@ -29,7 +29,7 @@ _WHY = {
     405: "The path is there, and takes other methods.",
     408: "The request did not come in time.",
     409: "The job's state does not allow it, or its worker has not obeyed in time.",
-    410: "The job was there and was cleaned.",
+    410: "The job was there and was cleaned, or cannot be read any more.",
     413: f"The body has more than {limits.LARGEST_BODY} bytes.",
     414: f"The path has more than {limits.LONGEST_URL} bytes.",
     415: "The body is not application/json.",
@@ -83,7 +83,7 @@ def _paths() -> dict[str, Any]:
                     _in_path("operands", "One part for each operand.", "12"),
                     key,
                 ],
-                accepted | _problems(404),
+                accepted | _problems(404, 410),
             ),
         },
         "/api/v1/jobs": {
@@ -113,7 +113,7 @@ def _paths() -> dict[str, Any]:
                     "All of it is safe on disk.",
                     links=_LINKS,
                 )
-                | _problems(404),
+                | _problems(404, 410),
                 body={
                     "oneOf": [
                         _schema("Asked"),

@@ -15,7 +15,7 @@ from spoolcalc.awaiting import Awaited
 from spoolcalc.errors import BadJobId, NoSuchJob, SpoolError
 from spoolcalc.http.asked import Query
 from spoolcalc.http.limits import LARGEST_PAGE, MOST_AWAITED, MOST_READ, PAGE
-from spoolcalc.http.problems import STATUS, document
+from spoolcalc.http.problems import document, status_of
 from spoolcalc.http.submitting import PREFIX, told
 from spoolcalc.ids import is_id
 from spoolcalc.job import State
@@ -125,7 +125,7 @@ class Lists:
             except SpoolError as error:
                 if isinstance(error, NoSuchJob):
                     error = self._service.missing(job_id, error)
-                status = STATUS.get(error.exit_code, 503)
+                status = status_of(error)
                 problems.append(
                     document(status, error.message, error.hint, error.exit_code, id=job_id)
                 )

@@ -20,6 +20,7 @@ from spoolcalc.errors import (
     NOT_FINISHED,
     UNUSABLE,
     USAGE,
+    Quarantined,
     SpoolError,
     plain,
 )
@@ -59,6 +60,13 @@ class Refused(Exception):
             self.headers.setdefault("retry-after", str(RETRY_AFTER))
 
 
+def status_of(error: SpoolError) -> int:
+    """Return the status of an error that has none of its own."""
+    if isinstance(error, Quarantined):
+        return 410  # to ask again will not help
+    return STATUS.get(error.exit_code, 503)
+
+
 def refusal(refused: Refused) -> Response:
     """Return the answer to a request that the server refuses."""
     code = _CODES.get(refused.status, USAGE)
@@ -69,7 +77,7 @@ def refusal(refused: Refused) -> Response:
 
 def problem(error: SpoolError, status: int | None = None, **more: object) -> Response:
     """Return the answer that tells of an error; ``more`` are further members of the document."""
-    chosen = status or STATUS.get(error.exit_code, 503)
+    chosen = status or status_of(error)
     headers = {"retry-after": str(RETRY_AFTER)} if chosen in (202, 503) else {}
     return _response(chosen, error.message, error.hint, error.exit_code, headers, **more)
 

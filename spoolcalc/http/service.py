@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from spoolcalc.errors import NoSuchJob, NotAdopted
+from spoolcalc.errors import NoSuchJob, NotAdopted, Quarantined
 from spoolcalc.http.problems import Refused
 from spoolcalc.http.watch import Watcher
 from spoolcalc.http.writer import Writer
@@ -76,6 +76,8 @@ class Service:
 
     def missing(self, word: str, error: NoSuchJob) -> NoSuchJob:
         """Return the error of a job that is not there."""
+        if isinstance(error, Quarantined):
+            return error
         if is_id(word) and int(word.replace("-", ""), 16) in self._known:
             return Gone(f"no such job any more: {word}", "It was cleaned.")
         return error

@@ -127,6 +127,7 @@ def test_the_table_is_that_of_the_errors() -> None:
         "JobCancelled": 5,
         "JobFailed": 1,
         "NoSuchJob": 3,
+        "Quarantined": 7,
         "NotFinished": 4,
         "NotAdopted": 4,
         "SpoolUnusable": 7,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spoolcalc import Outcome, State
+from spoolcalc import Outcome, State, transitions
 from spoolcalc.ids import is_id, new_id
 
 if TYPE_CHECKING:
@@ -206,6 +206,20 @@ def test_a_result_is_given_and_the_job_retrieved(http: Server) -> None:
     status, detail, code = words(http.get(result))
     assert (status, code) == (410, 3)
     assert job_id in detail
+
+
+def test_a_job_that_cannot_be_read_any_more_is_gone(http: Server) -> None:
+    """To ask again would not help; the answer says why, and where it lies."""
+    job_id = http.jobs.completed("35")
+    path = http.jobs.path(job_id)
+    path.write_bytes(b"{")
+    assert transitions.quarantine(http.spool.layout, str(path), "not JSON")
+    status, detail, code = words(http.get(f"{API}/job/{job_id}"))
+    assert (status, code) == (410, 7)
+    assert f"was moved to {http.spool.layout.corrupt}/{job_id}.json." in detail
+    assert detail.endswith(": not JSON")
+    asked = {"operation": "neg", "operands": [f"@{job_id}"]}
+    assert words(http.post(f"{API}/jobs", asked))[::2] == (410, 7)
 
 
 def test_looking_at_a_job_changes_nothing(http: Server) -> None:

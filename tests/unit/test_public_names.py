@@ -12,9 +12,9 @@ import spoolcalc
 PUBLIC = """
     Answer Attempt BadJobId BadOperands BadSettings CeilingReached Claim Cleaned Context
     CorruptDocument Job JobCancelled JobFailed Lease NewerFormat NoSpool NoSuchJob NotAdopted
-    NotFinished NotYours Operation OperationFailed Outcome Rejected Settings Spool SpoolError
-    SpoolUnusable State StorageFailure Swept UnknownOperation UsageError Worker __version__
-    operation
+    NotFinished NotYours Operation OperationFailed Outcome Quarantined Rejected Settings Spool
+    SpoolError SpoolUnusable State StorageFailure Swept UnknownOperation UsageError Worker
+    __version__ operation
 """
 
 
