@@ -121,7 +121,7 @@ def test_a_fetch_that_cannot_mark_says_so(commands: Commands, jobs: Jobs) -> Non
 
 @pytest.mark.parametrize(
     "refused",
-    [("ENOSPC", "open", "/tmp/clean."), ("EIO", "unlink", "/retrieved/")],
+    [("EROFS", "utime", "/bell"), ("EIO", "unlink", "/retrieved/")],
     ids=" ".join,
 )
 def test_a_refused_clean_removes_nothing_else(
