@@ -92,8 +92,12 @@ def given_up(layout: Layout, worker: str, now: float) -> Proof | None:
     return Proof(f"it was silent {how}", here=here)
 
 
-def alive(layout: Layout, worker: str) -> bool:
-    """Tell whether a worker is alive, as far as one look can tell; nothing is changed by it."""
+def alive(layout: Layout, worker: str, now: float | None = None) -> bool:
+    """Tell whether a worker is alive, as far as one look can tell; nothing is changed by it.
+
+    ``now`` is the file system's clock; who has not asked for that takes this host's in its place,
+    which tells the same of workers on this host.
+    """
     status = reading.status(layout.lock_of(worker))
     if status is None:
         return False
@@ -102,7 +106,8 @@ def alive(layout: Layout, worker: str) -> bool:
         held = is_held(layout.lock_of(worker))
         if held is not None:
             return held
-    return time.time() - status.st_mtime <= float(identity.get("lease", DEFAULT_LEASE))
+    silence = (time.time() if now is None else now) - status.st_mtime
+    return silence <= float(identity.get("lease", DEFAULT_LEASE))
 
 
 def lives_elsewhere(layout: Layout, worker: str) -> bool:

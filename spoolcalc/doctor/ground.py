@@ -51,7 +51,7 @@ class Ground:
     def alive(self, worker: str) -> bool:
         """Tell whether a worker is alive, as seen in this look."""
         if worker not in self._alive:
-            self._alive[worker] = liveness.alive(self.layout, worker)
+            self._alive[worker] = liveness.alive(self.layout, worker, self.now)
         return self._alive[worker]
 
     def workers(self) -> list[str]:

@@ -101,7 +101,7 @@ def _in_wip(ground: Ground) -> Iterator[Suspicion]:
         ) -> bool:
             return (
                 seen()
-                and (owner is None or not liveness.alive(layout, owner))
+                and (owner is None or not liveness.alive(layout, owner, ground.now))
                 and bool(reading.names(path))
             )
 

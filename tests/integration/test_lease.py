@@ -112,6 +112,22 @@ def test_a_free_lock_of_another_host_proves_nothing(
     assert spool.finish(claim, Outcome.completed("35"))
 
 
+def test_silence_on_another_host_is_told_by_the_file_system_s_clock(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where somebody has asked for it: the clock of this host may be a day ahead."""
+    monkeypatch.setattr(host, "_LOCAL", frozenset())
+    monkeypatch.setattr(host, "_local", {})
+    with spool.register(60.0) as taken:
+        from_another_boot(spool, taken)
+        path = Path(spool.layout.lock_of(taken.worker))
+        now = path.stat().st_mtime - 86_400.0
+        os.utime(path, (now, now))
+        assert not alive(spool.layout, taken.worker)
+        assert alive(spool.layout, taken.worker, now + 59.0)
+        assert not alive(spool.layout, taken.worker, now + 61.0)
+
+
 def test_a_lock_on_a_local_file_system_outlives_a_reboot_as_proof(spool: Spool) -> None:
     """Nobody else can hold it."""
     if not host.on_local_file_system(spool.path):
