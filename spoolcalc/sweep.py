@@ -24,11 +24,13 @@ from spoolcalc.layout import (
     TAKEN,
     beside,
     claimed_file,
+    file_name,
     id_of,
     is_hand,
     owner_of,
     victim_of,
 )
+from spoolcalc.lease import Lease
 from spoolcalc.transitions import Claim, load, put_back, quarantine, return_to_inbox
 
 TYPE_CHECKING = False
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
     from spoolcalc.job import Document
     from spoolcalc.layout import Layout
-    from spoolcalc.lease import Lease
 
 #: How often a worker that leaves tries to say so; if it cannot, its jobs count as lost.
 SURRENDERS = 3
@@ -204,9 +205,11 @@ def _hand_on_known(
         swept.quarantined += [path] * (status is not None)
     elif document["outcome"] is not None:
         swept.finished += [job_id] * (settle(layout, path, document) is not None)
-    elif job_id + CANCEL in names:
+    elif job_id + CANCEL in names and owner_of(os.path.basename(os.path.dirname(path))) is not None:
         claimed = Claim(document, path, mine.worker, status.st_ctime)
         swept.finished += [job_id] * conclude(layout, claimed, Outcome.cancelled())
+    elif job_id + CANCEL in names:
+        swept.finished += [job_id] * _cancel_returned(layout, path, document, status.st_ctime)
     elif reason is None or _is_over(document, status):
         swept.put_back += [job_id] * (put_back(layout, path, document) is not None)
     else:
@@ -216,6 +219,25 @@ def _hand_on_known(
         went = charge(layout, mine.worker, path, document, lost)
         if went is not None:
             (swept.poisoned if went is State.FAILED else swept.put_back).append(job_id)
+
+
+def _cancel_returned(layout: Layout, path: str, document: Document, since: float) -> bool:
+    """End a job as cancelled that belongs to nobody; False if somebody else had it first.
+
+    A hand takes it before, by a rename: else another sweeper, which has not seen the wish, could
+    put it back between the record of its outcome and the move, and it would be in two places.  The
+    wish is with the hand before the job is: if it is killed, who gives it up ends the job.
+    """
+    hand = Lease.take(layout, hand=True)
+    try:
+        own, job_id = layout.wip_of(hand.worker), document["id"]
+        files.note(own, job_id + CANCEL, layout.file_mode, None)
+        taken = Claim(document, f"{own}/{file_name(job_id)}", hand.worker, since)
+        ended = files.move(path, taken.path) and conclude(layout, taken, Outcome.cancelled())
+        files.remove(f"{own}/{job_id}{CANCEL}")
+        return ended
+    finally:
+        hand.release()  # what it could not end goes with its directory, as any dead hand's
 
 
 def _is_over(document: Document, status: os.stat_result) -> bool:

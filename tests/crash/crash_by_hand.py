@@ -110,6 +110,23 @@ class SweepWished(SweepByWorker):
         return Facts(self.jobs)
 
 
+class SweepReturnedWished(SweepByWorker):
+    """A worker handed back a job that somebody wished to be cancelled by then, and died."""
+
+    minimum = 40
+    long = True
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        job_id = self.submit(root, expected=PERHAPS)
+        self.submit(root, "add", "1", "2", expected=Expected("completed", "3"))
+        die(root, lambda spool, lease: (claim_all(spool, lease), lease.surrender()))
+        with suppress(NotFinished):
+            Spool(root).cancel(job_id, patience=0.0)
+        assert Spool(root).find(job_id).state is State.WIP
+        return Facts(self.jobs)
+
+
 class SweepCancelling(SweepByWorker):
     """Who was cancelling three jobs died before it was noted: they are as they were."""
 
@@ -231,6 +248,7 @@ SCENARIOS: dict[str, type[Scenario]] = {
     "cancel blocked": CancelBlocked,
     "cancel running": CancelRunning,
     "sweep wished": SweepWished,
+    "sweep returned wished": SweepReturnedWished,
     "sweep cancelling": SweepCancelling,
     "sweep retried": SweepRetried,
     "retry": Retry,

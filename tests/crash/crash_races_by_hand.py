@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 from crash_base import ADD, DAY, HOUR, SUM, run_all
-from crash_by_hand import Cancel, CancelBlocked, CancelDelayed, Retry
+from crash_by_hand import (
+    Cancel,
+    CancelBlocked,
+    CancelDelayed,
+    Retry,
+    SweepReturnedWished,
+)
 from crash_census import Expected, Facts
 from crash_cleaning import CleanNeeded, grow_old
 from crash_races import Race
@@ -27,7 +33,9 @@ from spoolcalc import (
     StorageFailure,
     UsageError,
     locks,
+    reading,
 )
+from spoolcalc.layout import CANCEL
 
 if TYPE_CHECKING:
     from crash_base import Tell
@@ -132,6 +140,22 @@ class CancelBlockedWhileLetGo(Race, CancelBlocked):
 class CancelDelayedWhileSwept(Race, CancelDelayed):
     def meanwhile(self, tell: Tell) -> None:
         Spool(self.root).sweep()
+
+
+class SweepWishedWhileReturned(Race, SweepReturnedWished):
+    """One that has not seen the wish puts back meanwhile what another one ends for it."""
+
+    minimum = 20
+
+    def meanwhile(self, tell: Tell) -> None:
+        real = reading.names
+
+        def names(path: str) -> list[str] | None:
+            found = real(path)
+            return found and [name for name in found if not name.endswith(CANCEL)]
+
+        with mock.patch.object(reading, "names", names):
+            Spool(self.root).sweep()
 
 
 class RetryWhileRetried(Race, Retry):
@@ -243,6 +267,7 @@ RACES: dict[str, type[Race]] = {
     "cancel while cancelled": CancelWhileCancelled,
     "cancel blocked while let go": CancelBlockedWhileLetGo,
     "cancel delayed while swept": CancelDelayedWhileSwept,
+    "sweep wished while returned": SweepWishedWhileReturned,
     "retry while retried": RetryWhileRetried,
     "retry while retried and run": RetryWhileRetriedAndRun,
     "retry while cleaned": RetryWhileCleaned,
