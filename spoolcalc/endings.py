@@ -43,7 +43,7 @@ from spoolcalc.job import (
     State,
     timestamp,
 )
-from spoolcalc.layout import file_name
+from spoolcalc.layout import CANCEL, SUFFIX, file_name
 from spoolcalc.transitions import put_back, quarantine, try_to_remove, unblock
 
 TYPE_CHECKING = False
@@ -72,8 +72,9 @@ _serial = itertools.count()
 def finish(layout: Layout, claimed: Claim, outcome: Outcome) -> State | None:
     """Record an outcome and move the job on; return where it went.
 
-    ``delayed`` if it failed and is to be tried again; None if it was given to another worker
-    meanwhile.  It may be called again after a StorageFailure.
+    ``delayed`` if it failed and is to be tried again; ``failed`` all the same if somebody wishes
+    that it be cancelled.  None if it was given to another worker meanwhile.  It may be called again
+    after a StorageFailure.
     """
     return _alone(finish_together(layout, [(claimed, outcome)]))
 
@@ -139,7 +140,7 @@ def crashed(layout: Layout, claimed: Claim, error: str) -> State | None:
     attempt = Attempt(claimed.worker, timestamp(claimed.started), now, "crashed", error)
     document = _charged(claimed.document, attempt)
     if document["outcome"] is None:
-        document = with_due(document, now)
+        document = _again(claimed.path, document, now, now)
     if not record(layout, claimed.worker, claimed.path, document):
         return None
     return settle(layout, claimed.path, document)
@@ -170,11 +171,23 @@ def _ended(claimed: Claim, outcome: Outcome, now: float) -> Document:
     failed = failures(document)
     if outcome.reason in _RETRIED and failed <= document.get("retries", 0):
         if has_room(document):
-            return with_due(document, timestamp(now + _backoff(document, failed)))
+            due = timestamp(now + _backoff(document, failed))
+            return _again(claimed.path, document, due, ended)
         code, cut = outcome.exit_code, outcome.cut
         error = f"{_FULL}, so that it is not tried again: {outcome.error}"
         outcome = Outcome.failed(error, reason=outcome.reason or "error", exit_code=code, cut=cut)
     return with_outcome(document, outcome, ended)
+
+
+def _again(path: str, document: Document, due: str, ended: str) -> Document:
+    """Return a document with a time to try again; ended as cancelled if somebody wishes that.
+
+    One that could not be ended while it ran would else go on with its next attempt.
+    """
+    with suppress(StorageFailure):  # who cancels, and still waits, cancels it where it goes
+        if reading.status(path.removesuffix(SUFFIX) + CANCEL) is not None:
+            return with_outcome(document, Outcome.cancelled(), ended)
+    return with_due(document, due)
 
 
 def _backoff(document: Document, failed: int) -> float:

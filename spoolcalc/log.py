@@ -62,7 +62,7 @@ class Log(Report):
 
     def crashed(self, job: Job, error: str, went: State) -> None:
         """Tell how the process that ran a job died."""
-        then = "it will be run again" if went is not State.FAILED else "poison: it has failed"
+        then = "it will be run again" if went is not State.FAILED else "it has failed"
         self._line("crashed", f"{job.id} {shown_briefly(job)}: {error}; {then}", ERROR)
 
     def discarded(self, job: Job) -> None:

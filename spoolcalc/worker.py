@@ -153,8 +153,7 @@ class Worker:
         """End what still runs, record what is done, and hand the rest back, uncharged."""
         try:
             self._pulse.beat(HANGS)
-            for slot in self._slots.abandon():
-                self._slots.tidy(slot.claim)
+            for slot in self._slots.abandon():  # a wish stays with the job that is handed back
                 self._engine.discard(slot.claim)
             self._engine.close()
             self._blame()

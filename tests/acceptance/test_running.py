@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spoolcalc import State, orphans
+from spoolcalc import NotFinished, State, orphans
 from spoolcalc.document import new_document
 from spoolcalc.ids import new_id
 from spoolcalc.lookup import output_of
@@ -362,6 +362,20 @@ def test_a_running_job_is_cancelled(
     # Nothing of it is left but, for the next job, the child.
     sleeping = [p for p in marked(job.attempts[0].worker) if b"sleep" in cmdline(p)]
     assert sleeping == []
+
+
+def test_a_job_that_cannot_be_ended_is_cancelled_when_its_worker_is(
+    start: Start, spool: Spool, plugin: dict[str, str], place: Path, until: Until
+) -> None:
+    """The wish outlives the worker: nobody runs it again."""
+    job_id = submit(spool, "hold", str(place))
+    worker = start("work", "--executor", "thread", env=plugin)
+    until(lambda: list(place.iterdir()))
+    with pytest.raises(NotFinished):
+        spool.cancel(job_id, patience=0.0)
+    worker.signal(signal.SIGTERM, signal.SIGINT)
+    assert worker.end().returncode == 130
+    assert outcome(spool, job_id).reason == "cancelled"
 
 
 def cmdline(pid: int) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -14,7 +15,7 @@ from crash_census import Expected, Facts
 from crash_sweeping import SweepByWorker
 from crash_waiting import THREE, LetGo, LetGoFailing, no_need
 
-from spoolcalc import Outcome, Spool, State, Worker, dependants
+from spoolcalc import NotFinished, Outcome, Spool, State, Worker, dependants
 
 if TYPE_CHECKING:
     from crash_base import Tell
@@ -58,6 +59,31 @@ class Crashed(TryAgain):
     def act(self, tell: Tell) -> None:
         assert self.spool.crashed(self.claims[0], "killed by SIGSEGV") is State.PENDING
         tell(f"returned {self.claims[0].job.id}")
+
+
+class TryAgainWished(TryAgain):
+    """It fails, and would be tried again if nobody wished that it be cancelled."""
+
+    def prepare(self, root: str) -> Facts:
+        facts = super().prepare(root)
+        [(job_id, dependant)] = [(i, e) for i, e in self.jobs.items() if e.text == "-35"]
+        [wished] = [i for i, e in self.jobs.items() if e.tries]
+        error = f"job {wished}, which this one needs, has failed: it was cancelled"
+        self.jobs[job_id] = replace(dependant, otherwise=Expected("failed", error, last=""))
+        cancelled = Expected("failed", "it was cancelled", last="", tries=("failed",))
+        untried = Expected("failed", "it was cancelled", last="", otherwise=cancelled)
+        self.jobs[wished] = replace(self.jobs[wished], otherwise=untried)
+        self.job_id = wished
+        return facts
+
+    def arrange(self, root: str) -> None:
+        super().arrange(root)
+        with suppress(NotFinished):
+            self.spool.cancel(self.job_id, patience=0.0)
+
+    def act(self, tell: Tell) -> None:
+        if self.spool.finish(self.claims[0], Outcome.failed("not yet")) is State.FAILED:
+            tell(f"cancelled {self.job_id}")
 
 
 class ClaimAgain(Scenario):
@@ -214,6 +240,7 @@ class SweepBlocked(SweepByWorker):
 SCENARIOS: dict[str, type[Scenario]] = {
     "try again": TryAgain,
     "try again at once": TryAgainAtOnce,
+    "try again wished": TryAgainWished,
     "crashed": Crashed,
     "claim again": ClaimAgain,
     "work on those that wait": WorkOnWaiting,
