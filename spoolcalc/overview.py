@@ -84,12 +84,13 @@ def has_worker(layout: Layout) -> bool:
 
 def oldest(layout: Layout) -> float | None:
     """Return the age (seconds) of the oldest pending job, None if there is none."""
-    first: dict[str, str] = {}  # the oldest bucket of each priority
+    first: dict[str, str] = {}  # the oldest job of each priority
     for bucket in sorted(filter(is_pending_bucket, reading.names(layout.pending) or ())):
-        first.setdefault(bucket[0], bucket)
-    names = [n for b in first.values() for n in reading.names(f"{layout.pending}/{b}") or ()]
-    ids = [job_id for job_id in map(id_of, names) if job_id is not None]
-    return max(0.0, time.time() - seconds_of(min(ids))) if ids else None
+        if bucket[0] not in first:  # the buckets before it were empty: their last jobs run
+            ids = map(id_of, reading.names(f"{layout.pending}/{bucket}") or ())
+            if job_id := min(filter(None, ids), default=None):
+                first[bucket[0]] = job_id
+    return max(0.0, time.time() - seconds_of(min(first.values()))) if first else None
 
 
 def workers(layout: Layout) -> list[WorkerView]:

@@ -57,12 +57,12 @@ def longest_wait(ground: Ground) -> float | None:
     """Return how long (seconds) the oldest job has waited that could be run; None if none does."""
     layout = ground.layout
     waits = []
-    first: dict[str, str] = {}  # the oldest bucket of each priority
+    seen: set[str] = set()  # the priorities whose oldest bucket that is not empty was found
     for bucket in sorted(filter(is_pending_bucket, reading.names(layout.pending) or ())):
-        first.setdefault(bucket[0], bucket)
-    for bucket in first.values():
         path = f"{layout.pending}/{bucket}"
-        for name in sorted(reading.names(path) or ())[: NEXT // 10]:
+        names = [] if bucket[0] in seen else reading.names(path) or []
+        seen.update(bucket[:1] if names else "")
+        for name in sorted(names)[: NEXT // 10]:
             job_id = id_of(name)
             status = reading.status(f"{path}/{name}")
             if job_id is not None and status is not None:

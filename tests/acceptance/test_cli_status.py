@@ -109,6 +109,15 @@ def test_the_oldest_is_found_behind_more_urgent_ones(run: Callable[..., Ran], jo
     assert 3600 <= json.loads(run("status", "--json").stdout)["oldest_pending_seconds"] < 3660
 
 
+def test_the_oldest_is_found_behind_an_empty_bucket(run: Callable[..., Ran], jobs: Jobs) -> None:
+    """Which lies there while the last job of it runs; the doctor is not misled either."""
+    job_id = jobs.pending()
+    empty = Path(jobs.spool.layout.pending_bucket(5, job_id)).parent / "5-00000000"
+    empty.mkdir()
+    assert json.loads(run("status", "--json").stdout)["oldest_pending_seconds"] is not None
+    assert "the oldest job waits for" in run("doctor").stdout
+
+
 def test_a_worker_is_shown_with_its_job(run: Callable[..., Ran], jobs: Jobs) -> None:
     """The overview names each living worker and what it is at, and hints at nothing."""
     job_id = jobs.pending()
