@@ -54,6 +54,7 @@ def clean(
 
     ``grace`` is how long ago (seconds) a job must have been retrieved; the others, how long ago it
     must have finished; infinity is never.  Without them nothing that was not retrieved is removed.
+    Buckets that have drained go in any case.
     ``dry_run`` only counts.  Ages are told by the file system's clock.
     """
     cleaned = Cleaned()
@@ -64,18 +65,14 @@ def clean(
         State.FAILED: failed_older_than,
     }
     for state, age in ages.items():
-        if age is not None and age < math.inf:
-            removed = sum(
-                _clean_bucket(
-                    layout,
-                    f"{layout.state(state)}/{bucket}",
-                    now - age,
-                    cleaned,
-                    dry_run=dry_run,
-                )
-                for bucket in filter(is_bucket, reading.directories(layout.state(state)))
-            )
-            setattr(cleaned, state.value, removed)
+        removed = 0
+        for bucket in filter(is_bucket, reading.directories(layout.state(state))):
+            path = f"{layout.state(state)}/{bucket}"
+            if age is not None and age < math.inf:
+                removed += _clean_bucket(layout, path, now - age, cleaned, dry_run=dry_run)
+            elif not dry_run:
+                files.remove_directory(path)  # its jobs were fetched, or run again
+        setattr(cleaned, state.value, removed)
     for name in reading.names(layout.tmp) or ():
         path = f"{layout.tmp}/{name}"
         status = reading.status(path)
@@ -92,7 +89,7 @@ def _clean_bucket(
 ) -> int:
     removed = 0
     names = reading.names(path) or ()
-    keyed = bool(names and reading.names(layout.keys))
+    keyed = bool(names and reading.count(layout.keys, 1))
     outputs = _outputs(layout, os.path.basename(path)) if names else {}
     for name in names:
         document = f"{path}/{name}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spoolcalc import NoSuchJob, State, files
+from spoolcalc import NoSuchJob, Outcome, State, files, reading
 from spoolcalc.errors import StorageFailure
 
 if TYPE_CHECKING:
@@ -53,6 +53,40 @@ def test_what_was_retrieved_is_removed(run: Callable[..., Ran], jobs: Jobs) -> N
     assert left(jobs, ids) == [*WAITING, "completed", "failed"]
     assert os.listdir(Path(jobs.spool.path) / "retrieved") == []
     assert run("clean") == (0, "removed 0 jobs, 0 bytes\n", "")
+
+
+def test_drained_buckets_go_whatever_is_kept(run: Callable[..., Ran], jobs: Jobs) -> None:
+    """Those that stay behind when results were fetched; not for the asking alone."""
+    kept = jobs.completed()
+    empty = [Path(jobs.spool.path, state, "00000000") for state in ("completed", "failed")]
+    for bucket in empty:
+        bucket.mkdir()
+    assert run("clean", "--dry-run").returncode == 0
+    assert all(bucket.exists() for bucket in empty)
+    assert run("clean") == (0, "removed 0 jobs, 0 bytes\n", "")
+    assert not any(bucket.exists() for bucket in empty)
+    assert is_there(jobs, kept)
+
+
+def test_keys_are_not_listed(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are; one look tells whether there is any."""
+    listed: list[str] = []
+    real = reading.names
+
+    def names(path: str) -> list[str] | None:
+        listed.append(path)
+        return real(path)
+
+    monkeypatch.setattr(reading, "names", names)
+    job_id = jobs.spool.submit("add", ["12", "23"], key="nightly")
+    with jobs.spool.register() as lease:
+        claim = jobs.spool.claim(lease)
+        assert claim is not None
+        jobs.spool.finish(claim, Outcome.completed("35"))
+    jobs.spool.fetch(job_id)
+    assert jobs.spool.clean().retrieved == 1
+    assert jobs.spool.layout.keys not in listed
+    assert os.listdir(jobs.spool.layout.keys) == []
 
 
 def test_grace(run: Callable[..., Ran], jobs: Jobs) -> None:
