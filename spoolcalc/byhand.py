@@ -1,15 +1,11 @@
-"""What somebody does to a job by hand: cancel it, run it again; and pause the whole spool.
-
-To change a job one must own it, so that who does this registers as a worker for a moment.  Such a
-hand that dies is charged to nobody: what it held goes back to where it was.
-"""
+"""What somebody does to jobs by hand: cancel them, run them again; and pause the whole spool."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from spoolcalc import files, lookup, reading
 from spoolcalc.bell import Bell
@@ -17,16 +13,17 @@ from spoolcalc.dependants import wait_on
 from spoolcalc.document import has_room, started_over
 from spoolcalc.endings import conclude, record
 from spoolcalc.errors import NotFinished, StorageFailure, UsageError
+from spoolcalc.hand import Hand
 from spoolcalc.job import Outcome, State, timestamp
 from spoolcalc.layout import CANCEL
-from spoolcalc.lease import Lease
-from spoolcalc.sweep import hand_back
-from spoolcalc.transitions import claim, put_back, try_to_remove
+from spoolcalc.names import resolve
+from spoolcalc.transitions import claim, put_back, try_to_remove, try_to_remove_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from types import TracebackType
+    from typing import Any, Self
 
     from spoolcalc.job import Job
     from spoolcalc.layout import Layout
@@ -40,57 +37,100 @@ _POLL = 0.25
 _LARGEST = 64 * 1024
 
 
-def cancel(layout: Layout, job_id: str, patience: float = PATIENCE) -> Job:
-    """Have a job end in ``failed`` as cancelled; return it, ended: perhaps otherwise, if too late.
+class ByHand:
+    """Cancels jobs and has them run again, as many as there are, as one :class:`Hand`.
 
-    One that waits never runs.  One that runs is ended by its worker, which looks for such a wish
-    two times a second; raises :class:`~spoolcalc.errors.NotFinished` if that takes more than
-    ``patience`` seconds.
+    A ``with`` block ends it.  For one thread.
     """
-    until = time.monotonic() + patience
-    files.ring(layout.done, layout.file_mode)  # so that there is one to listen to
-    with Bell(layout.done) as bell:
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._hand = Hand(layout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._hand.close()
+
+    def cancel(self, word: str, *, patience: float | None = None) -> Job:
+        """Have a job end in ``failed`` as cancelled; return it: ended otherwise, if too late.
+
+        One that waits never runs.  One that runs is ended by its worker, which looks for such a
+        wish some times a second; raises :class:`~spoolcalc.errors.NotFinished` if that takes more
+        than ``patience`` seconds (10).
+        """
+        layout, job_id = self._layout, resolve(self._layout, word)
+        until = time.monotonic() + (PATIENCE if patience is None else patience)
+        with ExitStack() as held:
+            bell: Bell | None = None
+            while True:
+                job, path = lookup.find(layout, job_id)
+                if job.state.finished:
+                    return job
+                if job.state is not State.WIP:
+                    if self._end(path):
+                        return lookup.find(layout, job_id)[0]
+                    continue  # somebody took it while we looked
+                files.note(os.path.dirname(path), job_id + CANCEL, layout.file_mode, None)
+                if time.monotonic() >= until:
+                    raise NotFinished(
+                        f"job {job_id} is to be cancelled, and its worker has not done so yet",
+                        f"It is with {job.worker}. The wish stays with the job.",
+                    )
+                if bell is None:  # and look once more, now that it listens
+                    files.ring(layout.done, layout.file_mode)  # so that there is one
+                    bell = held.enter_context(Bell(layout.done))
+                else:
+                    bell.wait(min(_POLL, max(0.0, until - time.monotonic())))
+
+    def retry(self, word: str) -> Job:
+        """Have a failed job run again, with none of its attempts held against it.
+
+        Raises :class:`~spoolcalc.errors.UsageError` if it has not failed, or too often.
+        """
+        layout, job_id = self._layout, resolve(self._layout, word)
         while True:
             job, path = lookup.find(layout, job_id)
-            if job.state.finished:
-                return job
-            if job.state is not State.WIP:
-                if _end(layout, path):
-                    return lookup.find(layout, job_id)[0]
-                continue  # somebody took it while we looked
-            files.note(os.path.dirname(path), job_id + CANCEL, layout.file_mode, None)
-            if time.monotonic() >= until:
-                raise NotFinished(
-                    f"job {job_id} is to be cancelled, and its worker has not done so yet",
-                    f"It is with {job.worker}. The wish stays with the job.",
+            if job.state is not State.FAILED:
+                raise UsageError(
+                    f"job {job_id} is {job.state}", "Only a job that has failed can be tried again."
                 )
-            bell.wait(min(_POLL, max(0.0, until - time.monotonic())))
+            if not has_room(job.document):
+                told = f"the document of job {job_id} has no room for more attempts"
+                raise UsageError(told, "Submit it anew.")
+            with self._taking(path) as taken:
+                if taken is None:
+                    continue
+                taken.document = started_over(taken.document)
+                if record(layout, taken.worker, taken.path, taken.document):
+                    _let_go(layout, taken)
+                    job, path = lookup.find(layout, job_id)
+                    files.sync_directory(os.path.dirname(path))
+                    return job
 
+    def _end(self, path: str) -> bool:
+        """End a job that waits; False if somebody else was quicker."""
+        with self._taking(path) as taken:
+            return taken is not None and conclude(self._layout, taken, Outcome.cancelled())
 
-def retry(layout: Layout, job_id: str) -> Job:
-    """Have a failed job run again, with none of its attempts held against it.
-
-    Raises :class:`~spoolcalc.errors.UsageError` if it has not failed, or too often.
-    """
-    while True:
-        job, path = lookup.find(layout, job_id)
-        if job.state is not State.FAILED:
-            raise UsageError(
-                f"job {job_id} is {job.state}", "Only a job that has failed can be tried again."
-            )
-        if not has_room(job.document):
-            told = f"the document of job {job_id} has no room for more attempts"
-            raise UsageError(told, "Submit it anew.")
-        with _hand(layout) as lease:
-            taken = claim(layout, lease.worker, os.path.dirname(path), os.path.basename(path))
-            if taken is None:
-                continue
-            taken.document = started_over(taken.document)
-            if record(layout, lease.worker, taken.path, taken.document):
-                _let_go(layout, taken)
-                job, path = lookup.find(layout, job_id)
-                files.sync_directory(os.path.dirname(path))
-                return job
+    @contextmanager
+    def _taking(self, path: str) -> Iterator[Claim | None]:
+        """Take the job at ``path``; None if somebody else did.  What is refused is handed back."""
+        bucket, name = os.path.split(path)
+        try:
+            taken = claim(self._layout, self._hand.lease.worker, bucket, name)
+            if taken is not None:
+                try_to_remove_directory(bucket)
+            yield taken
+        except BaseException:
+            self._hand.close()
+            raise
 
 
 def pause(layout: Layout, reason: str = "") -> None:
@@ -134,22 +174,3 @@ def _let_go(layout: Layout, taken: Claim) -> None:
         wait_on(layout, taken, "retried")
     else:
         put_back(layout, taken.path, taken.document, "retried")
-
-
-@contextmanager
-def _hand(layout: Layout) -> Iterator[Lease]:
-    lease = Lease.take(layout, hand=True)
-    try:
-        yield lease
-    finally:
-        try:
-            hand_back(layout, lease)
-        finally:
-            lease.release()
-
-
-def _end(layout: Layout, path: str) -> bool:
-    """End a job that waits; False if somebody else was quicker."""
-    with _hand(layout) as lease:
-        taken = claim(layout, lease.worker, os.path.dirname(path), os.path.basename(path))
-        return taken is not None and conclude(layout, taken, Outcome.cancelled())

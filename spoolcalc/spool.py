@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Unpack
 
+    from spoolcalc.byhand import ByHand
     from spoolcalc.cleaning import Cleaned
     from spoolcalc.job import Document, Job
     from spoolcalc.options import Options
@@ -171,35 +172,41 @@ class Spool(Claims):
             transitions.retire(self.layout, path, job.document)
         return job
 
+    def by_hand(self) -> ByHand:
+        """Return what cancels many jobs, or has them run again, in a ``with`` block.
+
+        Its ``cancel`` and ``retry`` are those of the Spool, but it registers only once.
+        """
+        from spoolcalc.byhand import ByHand
+
+        return ByHand(self.layout)
+
     def cancel(self, job_id: str, *, patience: float | None = None) -> Job:
         """End a job as cancelled, and return it; it may have ended otherwise before.
 
         Raises :class:`~spoolcalc.errors.NotFinished` if the worker that runs it has not obeyed
         within ``patience`` seconds (10), and as :meth:`find` does.
         """
-        from spoolcalc import byhand
-
-        return byhand.cancel(
-            self.layout, self.resolve(job_id), byhand.PATIENCE if patience is None else patience
-        )
+        with self.by_hand() as hand:
+            return hand.cancel(job_id, patience=patience)
 
     def retry(self, job_id: str) -> Job:
         """Have a failed job run again, none of its attempts held against it, and return it.
 
         Raises :class:`~spoolcalc.errors.UsageError` if it has not failed, and as :meth:`find` does.
         """
-        from spoolcalc import byhand
-
-        return byhand.retry(self.layout, self.resolve(job_id))
+        with self.by_hand() as hand:
+            return hand.retry(job_id)
 
     def retry_failed(self, operation: str | None = None) -> Iterator[str]:
         """Have all failed jobs (of one operation) run again; yield the id of each."""
-        for job in self.list(State.FAILED):
-            if operation is None or job.operation == operation:
-                try:
-                    yield self.retry(job.id).id
-                except (NoSuchJob, UsageError):
-                    continue  # somebody else has seen to it
+        with self.by_hand() as hand:
+            for job in self.list(State.FAILED):
+                if operation is None or job.operation == operation:
+                    try:
+                        yield hand.retry(job.id).id
+                    except (NoSuchJob, UsageError):
+                        continue  # somebody else has seen to it
 
     def pause(self, reason: str = "") -> None:
         """Have no worker claim anything more, until :meth:`resume`; what runs goes on."""

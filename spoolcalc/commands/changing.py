@@ -23,14 +23,15 @@ def cancel(
     found: list[Job] = []
 
     def serve(job_id: str) -> int:
-        job = spool.cancel(job_id, patience=patience)
+        job = hand.cancel(job_id, patience=patience)
         found.append(job)
         if code_of(job) == CANCELLED:
             return OK
         output.tell(f"spool: {jobs.too_late(job).message}")
         return FAILED
 
-    code = each(ids_from(words), serve)
+    with spool.by_hand() as hand:
+        code = each(ids_from(words), serve)
     if as_json:
         output.answer(jobs.all_json(found, beside(spool)))
     return code
@@ -41,10 +42,11 @@ def retry(path: str, words: Sequence[str]) -> int:
     spool = spool_at(path)
 
     def serve(job_id: str) -> int:
-        output.answer(spool.retry(job_id).id + "\n")
+        output.answer(hand.retry(job_id).id + "\n")
         return OK
 
-    return each(ids_from(words), serve)
+    with spool.by_hand() as hand:
+        return each(ids_from(words), serve)
 
 
 def retry_failed(path: str, operation: str | None = None) -> int:

@@ -21,8 +21,8 @@ from spoolcalc.doctor import index, leftovers, modes, probes, room, workers
 from spoolcalc.doctor.census import Census
 from spoolcalc.doctor.findings import CHECKS, Finding, Severity, Suspicion, found
 from spoolcalc.doctor.ground import Ground
-from spoolcalc.doctor.repair import Hand
 from spoolcalc.errors import NoSpool, SpoolError, SpoolUnusable, StorageFailure
+from spoolcalc.hand import Hand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

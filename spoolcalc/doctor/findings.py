@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spoolcalc.doctor.repair import Hand
+    from spoolcalc.hand import Hand
 
 
 class Severity(IntEnum):

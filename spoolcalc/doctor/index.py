@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from spoolcalc.doctor.ground import Ground
-    from spoolcalc.doctor.repair import Hand
+    from spoolcalc.hand import Hand
 
 #: A file in ``inbox/`` that is younger than this (seconds) is left to the workers.
 FRESH = 5.0

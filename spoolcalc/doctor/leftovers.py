@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from spoolcalc.doctor.census import Census
     from spoolcalc.doctor.ground import Ground
-    from spoolcalc.doctor.repair import Hand
+    from spoolcalc.hand import Hand
 
 #: What was being written so long ago (seconds) will not be finished, if nobody proves alive,
 ABANDONED = 3_600.0

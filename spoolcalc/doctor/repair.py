@@ -1,9 +1,9 @@
 """How what was found is put right: by the transitions that workers and sweeps use, and no others.
 
 Nothing is deleted but leftovers that nobody reads; what is no job, or one too many, goes to
-``corrupt/``.  Each function returns what a suspicion's ``mend`` is: called with a :class:`Hand`, it
-tells whether it did it.  Who is killed in the middle is swept like any other hand: the job goes
-back, uncharged.
+``corrupt/``.  Each function returns what a suspicion's ``mend`` is: called with a
+:class:`~spoolcalc.hand.Hand`, it tells whether it did it.  Who is killed in the middle is swept
+like any other hand: the job goes back, uncharged.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ from spoolcalc.endings import record, settle
 from spoolcalc.errors import NewerFormat, StorageFailure
 from spoolcalc.job import State
 from spoolcalc.layout import id_of
-from spoolcalc.lease import Lease
-from spoolcalc.sweep import hand_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from spoolcalc.hand import Hand
     from spoolcalc.job import Document
     from spoolcalc.layout import Layout
 
-    Mend = Callable[["Hand"], bool]
+    Mend = Callable[[Hand], bool]
 
 #: Of two documents of one job that tell the same, the one that is furthest stays.
 _FURTHEST = (
@@ -39,29 +38,6 @@ _FURTHEST = (
     State.DELAYED,
     State.BLOCKED,
 )
-
-
-class Hand:
-    """Who mends: a worker that runs no jobs, registered when it first needs to be."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._lease: Lease | None = None
-
-    @property
-    def lease(self) -> Lease:
-        """The lease of the hand."""
-        if self._lease is None:
-            self._lease = Lease.take(self._layout, hand=True)
-        return self._lease
-
-    def close(self) -> None:
-        """Hand back what it still has, and leave."""
-        if self._lease is not None:
-            try:
-                hand_back(self._layout, self._lease)
-            finally:
-                self._lease.release()
 
 
 def into_corrupt(layout: Layout, path: str, reason: str) -> Mend:

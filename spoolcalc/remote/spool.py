@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
 from urllib.parse import quote
 
 from spoolcalc.errors import NoSuchJob, NotFinished, SpoolError, UsageError
@@ -89,6 +90,11 @@ class Remote:
     def beside(self, job: Job) -> dict[str, object]:
         """Return what lay beside a job's document when it was last looked at."""
         return self._beside.get(job.id, {})
+
+    @contextmanager
+    def by_hand(self) -> Iterator[Remote]:
+        """Be what cancels many jobs, or has them run again."""
+        yield self
 
     def cancel(self, word: str, *, patience: float | None = None) -> Job:
         """End a job as cancelled, and return it; it may have ended otherwise before."""
