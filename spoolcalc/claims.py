@@ -126,6 +126,11 @@ class Claims:
         """Whether the last look of :meth:`claim` showed more jobs than were claimed since."""
         return self._cursor is not None and self._cursor.sees_more
 
+    @property
+    def sees_pause(self) -> bool:
+        """Whether the last look of :meth:`claim` found the spool paused."""
+        return self._cursor is not None and self._cursor.paused
+
     def crashed(self, claim: Claim, error: str) -> State | None:
         """Charge a job with the death of the process that ran it; return where it went.
 

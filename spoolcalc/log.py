@@ -1,7 +1,9 @@
 """A worker's log on stderr: one line for each job, and one for whatever an administrator must know.
 
 With ``quiet`` only what went wrong; with ``verbose`` also claims, and whose jobs were taken over.
-In the journal each line has its level and no time, which the journal has itself.
+A pause is told once, but for a worker that ends by itself and has nobody to tell it to: cron, which
+starts one each minute, would send as many mails.  In the journal each line has its level and no
+time, which the journal has itself.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ _RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 class Log(Report):
     """Writes what a worker reports."""
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, stays: bool = True) -> None:
+        self._tells_pause = verbose or (not quiet and (stays or output.errors_on_terminal()))
         self._quiet = quiet
         self._verbose = verbose
         self._journaled = output.errors_to_journal()
@@ -103,6 +106,17 @@ class Log(Report):
                 self._line("hook", f"{told}: {line}", INFO)
         if wrong is not None:
             self._line("hook", f"{told}: {wrong}", WARNING)
+
+    def paused(self, since: str, reason: str) -> None:
+        """Tell of a pause."""
+        if self._tells_pause:
+            told = f"since {since}" + (f": {reason}" if reason else "")
+            self._line("paused", f"{told}; no job is taken until `spool resume`", INFO)
+
+    def resumed(self) -> None:
+        """Tell of its end."""
+        if self._tells_pause:
+            self._line("resumed", "jobs are taken again", INFO)
 
     def trouble(self, error: SpoolError, *, again: bool = True) -> None:
         """Tell what the environment refused, and what to do."""

@@ -69,11 +69,17 @@ class Announcer(Log):
     """A worker's log that also tells the service manager."""
 
     def __init__(
-        self, manager: ServiceManager, *, quiet: bool = False, verbose: bool = False
+        self,
+        manager: ServiceManager,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        stays: bool = True,
     ) -> None:
-        super().__init__(quiet=quiet, verbose=verbose)
+        super().__init__(quiet=quiet, verbose=verbose, stays=stays)
         self._manager = manager
         self._stopping = False
+        self._paused = False
         self._at_hand: dict[str, Job] = {}
         self._done = 0
         self._failed = 0
@@ -128,6 +134,16 @@ class Announcer(Log):
         super().discarded(job)
         self._at_hand.pop(job.id, None)
 
+    def paused(self, since: str, reason: str) -> None:
+        """Be paused, for the next status."""
+        super().paused(since, reason)
+        self._paused = True
+
+    def resumed(self) -> None:
+        """Be paused no longer."""
+        super().resumed()
+        self._paused = False
+
     def well(self) -> None:
         """Tell that the worker gets on, what it is at, and, when it is to end, that it still is."""
         super().well()
@@ -147,7 +163,7 @@ class Announcer(Log):
     def _status(self) -> str:
         """Return in a line what the worker is at."""
         jobs = list(self._at_hand.values())  # in one step: the other thread changes it
-        at = f"{len(jobs)} jobs at hand" if jobs else "idle"
+        at = f"{len(jobs)} jobs at hand" if jobs else "paused" if self._paused else "idle"
         if len(jobs) == 1:
             at = f"{shown_briefly(jobs[0])} ({jobs[0].id})"
         counted = f"{self._done:,} done, {self._failed:,} of them failed"

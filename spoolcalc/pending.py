@@ -41,6 +41,8 @@ class Cursor:
         self._calendar = Calendar(layout)
         #: In how many seconds, from the last look on, a delayed job may be due.
         self.rest = math.inf
+        #: Whether the spool was paused at the last look.
+        self.paused = False
 
     def next(self) -> tuple[str, str] | None:
         """Return the directory and the name of the next job; None if none was found just now."""
@@ -80,7 +82,8 @@ class Cursor:
         self._looked = time.monotonic()
         self.rest = self._calendar.promote()
         buckets: list[str] = []
-        if reading.status(self._layout.paused) is not None:
+        self.paused = reading.status(self._layout.paused) is not None
+        if self.paused:
             self._buckets = []
             return
         for entry in reading.entries(self._layout.pending) or ():

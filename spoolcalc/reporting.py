@@ -43,6 +43,12 @@ class Report:
     def hooked(self, hook: str, job_id: str, said: str, wrong: str | None) -> None:
         """Hear that a hook has ended, of what it wrote, and what went ``wrong``; on any thread."""
 
+    def paused(self, since: str, reason: str) -> None:
+        """Find the spool paused, since when (RFC 3339) and why: nothing is claimed."""
+
+    def resumed(self) -> None:
+        """Find that the pause has ended."""
+
     def trouble(self, error: SpoolError, *, again: bool = True) -> None:
         """Meet a refusal of the environment, after which it is tried ``again`` or not."""
 
@@ -95,6 +101,14 @@ class Relay(Report):
     def hooked(self, hook: str, job_id: str, said: str, wrong: str | None) -> None:
         """Hand it on."""
         self._report.hooked(hook, job_id, said, wrong)
+
+    def paused(self, since: str, reason: str) -> None:
+        """Hand it on."""
+        self._report.paused(since, reason)
+
+    def resumed(self) -> None:
+        """Hand it on."""
+        self._report.resumed()
 
     def trouble(self, error: SpoolError, *, again: bool = True) -> None:
         """Hand it on."""

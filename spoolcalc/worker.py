@@ -111,6 +111,7 @@ class Worker:
         self._computing = False
         self._at_hand: Claim | None = None  # what a bug would be charged to
         self._bug: Exception | None = None
+        self._paused = False
         self._begun = 0
         self._ended = 0
         self._pause = PAUSE
@@ -224,18 +225,30 @@ class Worker:
                 self._bell.rest(rest)
             return True
         claimed = self._spool.claim(self._lease, self._engine.knows, told=False)
+        self._notice_pause()
         if claimed is not None:
             self._do(claimed)
         elif self._batch:
             self._record()
         elif self._is_given_up() or self._adopt():
-            pass  # there may be something to claim now
+            pass  # it may claim again; there may be something to claim now
         elif not self._slots and self._term.is_done(self._spool):
             return False
         else:
             rest = min(self._poll, self._term.left, self._spool.rest)
             self._sleep(min(rest, self._slots.patience()))
         return True
+
+    def _notice_pause(self) -> None:
+        """Say once that the spool is paused, and once that it is no longer."""
+        if self._spool.sees_pause == self._paused:
+            return
+        self._paused = not self._paused
+        if self._paused:
+            told = self._spool.paused or {"since": "just now", "reason": ""}
+            self._report.paused(told["since"], told["reason"])
+        else:
+            self._report.resumed()
 
     def _adopt(self) -> bool:
         """Make jobs of what lies in ``inbox/``; tell whether there are new ones."""

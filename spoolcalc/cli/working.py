@@ -128,7 +128,8 @@ def work(
                 output.tell("spool: another --single run is at this spool")
             return OK
         manager = ServiceManager.of_this_process()
-        announcer = Announcer(manager, quiet=quiet, verbose=verbose) if manager else None
+        told = {"quiet": quiet, "verbose": verbose, "stays": not once}
+        announcer = Announcer(manager, **told) if manager else None
         worker = Worker(
             opened,
             jobs=jobs,
@@ -142,7 +143,7 @@ def work(
             max_time=max_time,
             poll=poll or DEFAULT_POLL,
             hook_time=SECONDS if hook_time is None else hook_time,
-            report=announcer or Log(quiet=quiet, verbose=verbose),
+            report=announcer or Log(**told),
         )
         try:
             return _run(worker, drain_time, announcer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -149,6 +150,33 @@ def test_a_worker_goes_on_when_it_is_resumed(
     job_id = jobs.pending()
     run("resume")
     until(lambda: jobs.state(job_id) is State.COMPLETED, 10)
+
+
+def test_workers_say_that_the_spool_is_paused(
+    run: Callable[..., Ran], start: Callable[..., Process], jobs: Jobs, until: Callable[..., Any]
+) -> None:
+    """Once when they see it, and once when it has ended."""
+    worker = start("work")
+    until(lambda: jobs.spool.overview().workers)
+    run("pause", "--reason", "the \x1b[2Jdisk")
+    until(lambda: " paused since 2" in worker.stderr)
+    run("resume")
+    until(lambda: " resumed " in worker.stderr)
+    worker.signal(signal.SIGTERM)
+    told = worker.end().stderr.splitlines()
+    assert len(told) == 2
+    assert "the \\x1b[2Jdisk; no job is taken until `spool resume`" in told[0]
+
+
+def test_cron_gets_no_mail_while_the_spool_is_paused(
+    commands: Commands, run: Callable[..., Ran], jobs: Jobs
+) -> None:
+    """A worker that ends by itself says it on a terminal, or if it is asked for more."""
+    jobs.pending()
+    run("pause")
+    assert run("work", "--once") == (0, "", "")
+    assert " paused since 2" in run("work", "--once", "-v").stderr
+    assert "paused" in commands.on_terminal("work", "--once").stdout
 
 
 # --- status ---------------------------------------------------------------------------------------
