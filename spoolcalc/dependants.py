@@ -12,6 +12,7 @@ then looks who waits.  One of the two sees the other.
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 from spoolcalc import lookup, operations, reading, waits
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
 #: A submit that takes longer than this (seconds) from its notes to its end is taken for dead.
 SUBMITTING = 60.0
-#: How many blocked jobs that seem to be in order are looked at by each thorough sweep.
-SAMPLE = 100
+#: How many blocked jobs that seem to be in order are looked at by each thorough sweep, and for how
+#: long (seconds) at most: whoever sweeps has others to see to.
+SAMPLE, SLICE = 100, 0.1
 #: A command's output of at most this many bytes can be another job's operand.
 LARGEST_OUTPUT = MAX_TEXT_CHARACTERS
 
@@ -118,8 +120,8 @@ def check_blocked(layout: Layout, now: float) -> None:
     """See to the blocked jobs of which nobody noted for whom they wait.
 
     A submit was killed, or a power failure took the notes.  ``now`` is the file system's clock.  Of
-    the other blocked jobs some are looked at too: a power failure may take single notes, and what
-    they need may have come to lie in ``corrupt/``.
+    the other blocked jobs some are looked at too, for ``SLICE`` seconds: a power failure may take
+    single notes, and what they need may have come to lie in ``corrupt/``.
     """
     paths: dict[str, str] = {}
     for bucket in reading.directories(layout.blocked):
@@ -130,16 +132,11 @@ def check_blocked(layout: Layout, now: float) -> None:
             try_to_remove_directory(path)
     noted, stale = waits.noted(layout, now - SUBMITTING)
     lacking = {job_id for job_id in paths if job_id not in noted or job_id in stale}
-    rest = list(paths.keys() - lacking)
-    if len(rest) > SAMPLE:
-        import random
-
-        rest = random.sample(rest, SAMPLE)
-    for job_id in (*lacking, *rest):
+    for job_id in lacking:
         document = _document(layout, job_id, paths[job_id])
-        if document is not None and (job_id in lacking or _is_in_vain(layout, document)):
-            waits.expect(layout, job_id, _needs(document))
-            arrived(layout, document)
+        if document is not None:
+            _note_again(layout, document)
+    _look_at_some(layout, [(job_id, paths[job_id]) for job_id in paths.keys() - lacking])
     for job_id in stale - paths.keys():
         try:
             lookup.find(layout, job_id)
@@ -147,6 +144,30 @@ def check_blocked(layout: Layout, now: float) -> None:
             waits.forget(layout, job_id, waits.needs_of(layout, job_id))
         except (CorruptDocument, NewerFormat):
             continue
+
+
+def _look_at_some(layout: Layout, blocked: Sequence[tuple[str, str]]) -> None:
+    """Look at some blocked jobs, given as id and path, whether they wait in vain.
+
+    Others at each time, and others of those that one waits for, so that all have their turn.
+    """
+    from random import sample
+
+    until = time.monotonic() + SLICE
+    for job_id, path in sample(blocked, min(SAMPLE, len(blocked))):
+        document = _document(layout, job_id, path)
+        needs = [] if document is None else _needs(document)
+        for needed, need in sample(needs, len(needs)):
+            if time.monotonic() > until:
+                return
+            if document is not None and _is_in_vain(layout, job_id, needed, need):
+                _note_again(layout, document)
+                break
+
+
+def _note_again(layout: Layout, document: Document) -> None:
+    waits.expect(layout, document["id"], _needs(document))
+    arrived(layout, document)
 
 
 def _document(layout: Layout, job_id: str, path: str) -> Document | None:
@@ -160,15 +181,12 @@ def _document(layout: Layout, job_id: str, path: str) -> Document | None:
     return None
 
 
-def _is_in_vain(layout: Layout, document: Document) -> bool:
-    """Tell whether a job waits for what has ended, or the end would not be noticed."""
-    for needed, need in _needs(document):
-        ended = _outcome(layout, needed) is not None
-        if waits.is_noted(layout, document["id"], needed, need) == ended:
-            return True
-        if not ended and not waits.is_heard(layout, document["id"], needed):
-            return True
-    return False
+def _is_in_vain(layout: Layout, job_id: str, needed: str, need: str) -> bool:
+    """Tell whether a job waits for one that has ended, or whose end would not be noticed."""
+    ended = _outcome(layout, needed) is not None
+    if waits.is_noted(layout, job_id, needed, need) == ended:
+        return True
+    return not ended and not waits.is_heard(layout, job_id, needed)
 
 
 def is_needed(layout: Layout, job_id: str) -> bool:
