@@ -31,7 +31,7 @@ from spoolcalc.transitions import try_to_remove_directory, unblock, wait_again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from spoolcalc.job import Document, Job
     from spoolcalc.layout import Layout
@@ -53,15 +53,27 @@ def expect(layout: Layout, document: Document) -> None:
     ``clean`` leaves alone what was found.
     """
     waits.expect(layout, document["id"], _needs(document))
-    for need in document["after"]:
+    try:
+        check_needs(layout, document)
+    except (NoSuchJob, CorruptDocument):
+        withdraw(layout, document)
+        raise
+
+
+def check_needs(layout: Layout, document: Document, coming: Container[str] = ()) -> None:
+    """Raise NoSuchJob if a job to wait for is not there, nor among those that are ``coming``.
+
+    And CorruptDocument if it cannot be read.
+    """
+    for needed, _ in _needs(document):
         try:
-            lookup.find(layout, need["id"])
-        except (NoSuchJob, CorruptDocument) as error:
-            withdraw(layout, document)
-            if isinstance(error, CorruptDocument | Quarantined):
-                raise
+            if needed not in coming:
+                lookup.find(layout, needed)
+        except Quarantined:
+            raise
+        except NoSuchJob as error:
             raise NoSuchJob(
-                f"no such job to wait for: {need['id']} in {layout.root}",
+                f"no such job to wait for: {needed} in {layout.root}",
                 "It was never submitted here, or it was cleaned. Nothing was submitted.",
             ) from error
 

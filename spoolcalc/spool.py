@@ -110,14 +110,19 @@ class Spool(Claims):
         return submission.submit_many(self.layout, self.settings, jobs, options)
 
     def publish(self, documents: Sequence[Document]) -> Sequence[str]:
-        """Make jobs that :func:`prepare` made durable together, and return their ids."""
+        """Make jobs that :func:`prepare` made durable together, and return their ids.
+
+        All of them or none, but that what the operating system refuses may leave some of those that
+        have a key: to submit all of them again makes none twice.
+        """
         return submission.submit(self.layout, self.settings, documents)
 
     def resolve(self, job_id: str) -> str:
         """Return a job's id, given that or the name of the file in ``inbox/`` that it was made of.
 
-        All that takes an id takes such a name, and raises :class:`~spoolcalc.errors.NotAdopted`
-        while the file is no job yet, and :class:`~spoolcalc.errors.Rejected` if it cannot be one.
+        All that looks at a job or changes it takes such a name, and raises
+        :class:`~spoolcalc.errors.NotAdopted` while the file is no job yet, and
+        :class:`~spoolcalc.errors.Rejected` if it cannot be one.
         """
         if is_id(job_id):
             return job_id

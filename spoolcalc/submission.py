@@ -96,7 +96,7 @@ def _check_kinds(operation: Any, operands: Any) -> None:
 
 
 def submit(layout: Layout, settings: Settings, documents: Sequence[Document]) -> Sequence[str]:
-    """Make jobs durable together, and return their ids; all of them, or none.
+    """Make jobs durable together, and return their ids; all of them, or none that has no key.
 
     Raises :class:`~spoolcalc.errors.CeilingReached` before anything is written, and as
     :func:`publish` does.
@@ -167,19 +167,37 @@ def _submit_group(layout: Layout, settings: Settings, group: Sequence[Document])
 def publish(layout: Layout, documents: Sequence[Document]) -> list[str]:
     """Make jobs durable together, and return their ids; of one with a key, its key's job's.
 
-    Raises :class:`~spoolcalc.errors.NoSuchJob` if one that is to be waited for is not there.
+    Raises :class:`~spoolcalc.errors.NoSuchJob` if one that is to be waited for is not there, before
+    any is made.  Those with a key are made one by one, and the others together after them: what is
+    refused then may leave some that have a key, and to submit all of them again makes none twice.
     """
-    if not any("key" in document for document in documents):
+    keyed = [document for document in documents if "key" in document]
+    if not keyed:
         return _publish(layout, documents)
     from spoolcalc.keys import publish_once
 
-    def publish_one(document: Document) -> str:
-        return _publish(layout, [document])[0]
+    others = [document for document in documents if "key" not in document]
+    if len(documents) > 1:
+        _check_needs(layout, keyed, others)
+    ids = {
+        document["id"]: publish_once(layout, document, lambda it: _publish(layout, [it]))
+        for document in keyed
+    }
+    _publish(layout, others)
+    return [ids.get(job_id, job_id) for job_id in (str(d["id"]) for d in documents)]
 
-    return [
-        publish_once(layout, document, publish_one) if "key" in document else publish_one(document)
-        for document in documents
-    ]
+
+def _check_needs(layout: Layout, keyed: Sequence[Document], others: Sequence[Document]) -> None:
+    """Raise NoSuchJob if one of several is to wait for what is not there when its turn comes."""
+    from spoolcalc import dependants, keys
+
+    coming: set[str] = set()
+    for document in (*keyed, *others):
+        if "key" not in document:
+            dependants.check_needs(layout, document, coming)
+        elif keys.job_of(layout, document["key"]) is None:  # else it is there, whatever it needs
+            dependants.check_needs(layout, document, coming)
+            coming.add(document["id"])
 
 
 def _publish(layout: Layout, documents: Sequence[Document]) -> list[str]:
