@@ -47,7 +47,8 @@ passed, 1 inconclusive, 2 broken.
 What takes an id also takes the name of a job that another program asked for by a file in
 [`inbox/`](format.md#the-inbox). `status` and `fetch` say "not adopted yet", with code 4, until a
 worker has seen to the file, and `wait` and `fetch --wait` wait for that too. If the file was no
-job, they say why, with code 2.
+job, they say why, with code 2. A job to wait for, in `--after` and `@ID`, is given by its id alone,
+which `spool status NAME | cut -f 1` prints.
 
 ## Ids from stdin
 

@@ -123,7 +123,11 @@ def _needs(after: Sequence[tuple[str, str]], operands: Sequence[str]) -> list[di
         raise UsageError(told, "Of each job its id, and ok or any.") from error
     for job_id, need in pairs:
         if not isinstance(job_id, str) or not is_id(job_id):
-            raise UsageError(f"after: not a job id: {shown(str(job_id))}")
+            raise UsageError(
+                f"after: not a job id: {shown(str(job_id))}",
+                "A job to wait for is given by its id; that of a file of inbox/ stands first in"
+                " what `spool status NAME` prints.",
+            )
         if need not in NEEDS:
             raise UsageError(
                 f"after: a job is needed ok or any, not {shown(str(need))}",

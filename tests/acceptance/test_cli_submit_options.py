@@ -87,6 +87,7 @@ def test_a_label_and_a_key(submitted: Callable[..., Job], run: Callable[..., Ran
         (["--at", "tomorrow"], "not a date and time"),
         (["--at", "2026-12-01", "--delay", "1s"], "delay"),
         (["--after", "nonsense"], "not a job id"),
+        (["--after", "nightly"], "spool status NAME"),
         (["--after", f"{UNKNOWN}:maybe"], "ID:any"),
         (["--label", ""], "label"),
         (["--label", "two\nlines"], "label"),
