@@ -118,7 +118,10 @@ class Claims:
 
     @property
     def rest(self) -> float:
-        """In how many seconds, from the last :meth:`claim` on, a delayed job may be due."""
+        """In how many seconds, from the last :meth:`claim` on, a delayed job may be due.
+
+        0 if more were due than that had the time to make runnable.
+        """
         return math.inf if self._cursor is None else self._cursor.rest
 
     @property

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from spoolcalc.layout import Layout
 
 
+#: For how long (seconds) one look may promote: who looks has other things to see to.
+SLICE = 0.05
 #: The mtime of a directory is the same for changes that are less than this (seconds) apart.
 COARSE = 0.1
 
@@ -38,16 +40,24 @@ class Calendar:
         self._buckets: list[str] = []  # in order
         self._watched = _Watched()
         self._jobs: dict[str, tuple[_Watched, list[tuple[float, str]]]] = {}  # of buckets that came
+        self._until = 0.0
+        self._half_done = ""  # the bucket in which the last look came to its end
 
     def promote(self) -> float:
-        """Make runnable all that is due; return in how many seconds the next one may be."""
+        """Make runnable what is due, the first to be due first, for about ``SLICE`` seconds.
+
+        Returns in how many seconds the next one may be due, 0 if there was no time for all.
+        """
         now = time.time()
+        self._until = time.monotonic() + SLICE
         rest = math.inf
         self._list_buckets()
         for bucket in self._buckets:
             if due_from(bucket) > now:
                 return min(rest, due_from(bucket) - now)
             rest = min(rest, self._promote_from(bucket, now))
+            if not rest:
+                break
         return rest
 
     def _list_buckets(self) -> None:
@@ -66,13 +76,16 @@ class Calendar:
             self._watched.listed()
 
     def _promote_from(self, bucket: str, now: float) -> float:
-        """Promote what is due in a bucket; return in how many seconds its next one is."""
+        """Promote what is due in a bucket; return in how many seconds its next one is.
+
+        To list one anew at each look that its jobs take would cost more than to promote them.
+        """
         path = f"{self._layout.delayed}/{bucket}"
         status = reading.status(path)
         if status is None:
             return math.inf
         watched, jobs = self._jobs.get(bucket) or (_Watched(), [])
-        if watched.is_stale(status.st_mtime_ns):
+        if bucket != self._half_done and watched.is_stale(status.st_mtime_ns):
             jobs = self._list(path, {name: due for due, name in jobs})
             watched.listed()
             self._jobs[bucket] = watched, jobs  # whatever is refused now
@@ -80,7 +93,12 @@ class Calendar:
             promote(self._layout, f"{path}/{jobs[-1][1]}")
             jobs.pop()  # only now: one that was refused must be met again
             watched = _Watched()  # this changed the directory
+            if time.monotonic() > self._until:
+                break
         self._jobs[bucket] = watched, jobs
+        self._half_done = bucket if jobs and jobs[-1][0] <= now else ""
+        if self._half_done:
+            return 0.0
         if jobs:
             return jobs[-1][0] - now
         files.remove_directory(path)

@@ -77,7 +77,8 @@ class Cursor:
     def _look(self) -> None:
         """List the buckets.  One is the current if nothing more urgent has come before it.
 
-        What is due is made runnable first.  While the spool is paused, there is nothing to see.
+        What is due is made runnable first, as far as there is time.  While the spool is paused,
+        there is nothing to see.
         """
         self._looked = time.monotonic()
         self.rest = self._calendar.promote()

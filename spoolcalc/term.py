@@ -55,7 +55,7 @@ class Term:
         if self._until_empty:
             full = map(_holds, (spool.layout.pending, spool.layout.inbox))
             return spool.rest > LINGER and not any(full)
-        return self.once
+        return self.once and spool.rest > 0
 
 
 def _holds(directory: str) -> bool:
