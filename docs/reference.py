@@ -19,7 +19,8 @@ HEAD = """\
 stdout carries the answer and nothing else; everything for people goes to stderr. In a pipe answers
 are plain lines, on a terminal tables, and with `--json` one object with `"schema": 1`, whose times
 are RFC 3339, UTC. In plain lines the fields are separated by tabs, a field without a value is `-`,
-and tab, newline and backslash in a value are written `\\t`, `\\n`, `\\\\`.
+and tab, newline and backslash in a value are written `\\t`, `\\n`, `\\\\`, other control characters
+`\\r` or `\\x1b`.
 
 ## Exit codes
 

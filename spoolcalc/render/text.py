@@ -6,6 +6,11 @@ import json
 
 from spoolcalc.errors import plain
 
+#: How a backslash and what controls a terminal stand in a field.
+_ESCAPED = {
+    **{number: f"\\x{number:02x}" for number in (*range(0x20), *range(0x7F, 0xA0))},
+    **{ord(character): f"\\{name}" for character, name in zip("\\\t\n\r", "\\tnr", strict=True)},
+}
 #: Characters of a value that a table shows.
 _SHOWN = 60
 
@@ -19,8 +24,7 @@ def field(value: object) -> str:
     """Return a value as it stands between two tabs."""
     if value is None or value == "":
         return "-"
-    escaped = str(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-    return escaped.replace("\r", "\\r")
+    return str(value).translate(_ESCAPED)
 
 
 def short(text: str) -> str:

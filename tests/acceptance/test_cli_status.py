@@ -357,6 +357,13 @@ def test_a_job_cannot_command_a_terminal(where: str, commands: Commands, jobs: J
         assert not OBEYED.search(seen), repr(seen)
 
 
+def test_a_line_has_no_control_characters(run: Callable[..., Ran], jobs: Jobs) -> None:
+    """For it may be read on a terminal all the same; what was escaped can be told from the rest."""
+    job_id = jobs.pending("echo", "\x1b[2J", "a\tb\nc\rd", "\\x1b", "\x7f\x9b", "é\xa0")
+    fields = parsed(run("status", job_id).stdout.rstrip("\n"))
+    assert fields["operands"] == r"\x1b[2J a\tb\nc\rd \\x1b \x7f\x9b é" + "\xa0"
+
+
 def test_a_worker_cannot_command_a_terminal(commands: Commands, jobs: Jobs) -> None:
     """What somebody wrote into a worker's file is shown, but not obeyed, and lines stay lines."""
     with jobs.spool.register() as lease:
