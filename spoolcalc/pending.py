@@ -16,6 +16,7 @@ import time
 
 from spoolcalc import files, reading
 from spoolcalc.due import Calendar
+from spoolcalc.ids import bucket_of
 from spoolcalc.layout import id_of, is_pending_bucket
 from spoolcalc.transitions import quarantine
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: For how long (seconds) a more urgent job may wait behind a listing taken before it came.
 LOOK_AGAIN = 0.05
+#: So many jobs that it left to others are remembered before those are forgotten that have gone.
+CROWD = 1_000
 #: How many places it goes ahead after another worker was quicker.
 AHEAD = 16
 
@@ -37,7 +40,8 @@ class Cursor:
         self._buckets: list[str] = []  # the next one last
         self._names: dict[str, list[str]] = {}  # of listed buckets; the next one last
         self._looked = -LOOK_AGAIN
-        self._passed: set[str] = set()
+        self._passed: set[str] = set()  # names of jobs for others
+        self._crowded = CROWD
         self._calendar = Calendar(layout)
         #: In how many seconds, from the last look on, a delayed job may be due.
         self.rest = math.inf
@@ -93,6 +97,10 @@ class Cursor:
             else:
                 self._reject(entry.path, "neither a bucket nor a job of pending/")
         self._buckets = sorted(buckets, reverse=True)
+        if len(self._passed) >= self._crowded:
+            there = {bucket[2:] for bucket in buckets}  # what it passed in others is gone
+            self._passed = {name for name in self._passed if bucket_of(name) in there}
+            self._crowded = 2 * len(self._passed) + CROWD
 
     def _walk(self) -> tuple[str, str] | None:
         while self._buckets:

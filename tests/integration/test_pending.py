@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spoolcalc import Spool, State
+from spoolcalc import Spool, State, pending
 from spoolcalc.document import encode, new_document
 from spoolcalc.ids import new_id
 from spoolcalc.pending import LOOK_AGAIN, Cursor
@@ -95,6 +95,23 @@ def test_a_bucket_that_is_removed_under_a_submit_is_made_again(
     job_id = spool.submit("neg", ["1"])
     assert len(calls) >= 4
     assert spool.find(job_id).state is State.PENDING
+
+
+def test_what_was_left_to_others_is_forgotten_when_it_has_gone(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that goes on for years does not remember each job that it could not run."""
+    monkeypatch.setattr(pending, "CROWD", 3)
+    monkeypatch.setattr(pending, "LOOK_AGAIN", 0.0)
+    cursor = Cursor(spool.layout)
+    for number in range(20):
+        cursor.pass_by(f"{number:08x}-0000-7000-8000-000000000000.json")
+    kept = [spool.submit("neg", ["1"]) for _ in range(3)]
+    for job_id in kept:
+        cursor.pass_by(f"{job_id}.json")
+    assert cursor.next() is None
+    assert cursor._passed == {f"{job_id}.json" for job_id in kept}
+    assert cursor.next() is None
 
 
 def test_what_is_no_job_goes_to_corrupt_with_a_reason(spool: Spool) -> None:
