@@ -76,7 +76,8 @@ def clean(
     for name in reading.names(layout.tmp) or ():
         path = f"{layout.tmp}/{name}"
         status = reading.status(path)
-        if status is not None and now - status.st_mtime >= TMP_AGE:
+        # A job for later has its time as its file's; when it was given that, the kernel keeps.
+        if status is not None and now - min(status.st_mtime, status.st_ctime) >= TMP_AGE:
             if not stat.S_ISDIR(status.st_mode):
                 cleaned.leftovers += dry_run or files.remove(path)
             elif name.startswith(f"{TRIAL}."):

@@ -55,7 +55,7 @@ def _in_tmp(ground: Ground) -> Iterator[Suspicion]:
         status = reading.status(entry.path)
         if status is None:
             continue
-        age = ground.now - status.st_mtime
+        age = ground.now - min(status.st_mtime, status.st_ctime)  # its mtime may be a job's time
         owner = _owner(entry.name)
         if owner is None:
             if age > UNSWEPT:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spoolcalc import NoSuchJob, Outcome, State, files, reading
+from spoolcalc import NoSuchJob, Outcome, State, cleaning, files, reading
 from spoolcalc.errors import StorageFailure
 
 if TYPE_CHECKING:
@@ -192,6 +192,16 @@ def test_leftovers(run: Callable[..., Ran], jobs: Jobs) -> None:
     assert run("clean").stdout == "removed 0 jobs and 1 leftover in tmp/, 0 bytes\n"
     assert new.exists()
     assert not old.exists()
+
+
+def test_what_a_submit_for_later_left_is_old_in_a_day_too(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file's time is that of the job, and tells nothing of its age."""
+    monkeypatch.setattr(cleaning, "TMP_AGE", 0.0)
+    path = leftover(jobs, "later", -30 * 24 * HOUR)
+    assert jobs.spool.clean().leftovers == 1
+    assert not path.exists()
 
 
 def test_what_is_unreadable_is_never_removed(run: Callable[..., Ran], jobs: Jobs) -> None:
