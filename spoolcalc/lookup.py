@@ -45,7 +45,8 @@ def find(layout: Layout, job_id: str) -> tuple[Job, str]:
     Raises :class:`~spoolcalc.errors.BadJobId`, :class:`~spoolcalc.errors.NoSuchJob` (of what lies
     in ``corrupt/``, as its kind :class:`~spoolcalc.errors.Quarantined`), or
     :class:`~spoolcalc.errors.CorruptDocument`.  Costs at most some 20 system calls and one for each
-    worker, however many jobs there are.
+    worker, however many jobs there are; one that is delayed, or nowhere, costs one more for each
+    bucket of ``delayed/``, and what is nowhere is looked for ``LOOKS`` times.
     """
     if not is_id(job_id):
         raise BadJobId(
