@@ -19,7 +19,7 @@ from contextlib import suppress
 from spoolcalc import files, reading
 from spoolcalc.errors import StorageFailure
 from spoolcalc.job import Outcome, timestamp
-from spoolcalc.layout import CANCEL, PROGRESS, beside
+from spoolcalc.layout import CANCEL, PROGRESS, beside, file_name
 from spoolcalc.units import age
 
 TYPE_CHECKING = False
@@ -152,24 +152,25 @@ class Slots:
         return ended
 
     def look(self, worker: str) -> None:
-        """Obey the wishes, show the progress, and remove what lies beside no job that runs.
+        """Obey the wishes, show the progress, and remove what lies beside no job.
 
-        Once a tick at most.  :meth:`serve` does it while there are jobs; before a worker falls
-        asleep it is done for those wishes that came too late.
+        A wish stays with a job whose end is not recorded: it may be one to be tried again.  Once a
+        tick at most.  :meth:`serve` does it while there are jobs; before a worker falls asleep it
+        is done for those wishes that came too late.
         """
         now = time.monotonic()
         if now - self._looked < TICK:
             return
         self._looked = now
         directory = self._layout.wip_of(worker)
-        names: list[str] = []
+        names: set[str] = set()
         with suppress(StorageFailure):  # at the next look, then
-            names = reading.names(directory) or []
+            names = set(reading.names(directory) or ())
         for name in names:
             job_id = name.partition(".")[0]
             if name.endswith(CANCEL) and job_id in self._slots:
                 self._slots[job_id].end(min(self._grace, CANCEL_GRACE), "cancelled")
-            elif beside(name) and job_id not in self._slots:
+            elif beside(name) and job_id not in self._slots and file_name(job_id) not in names:
                 with suppress(StorageFailure):  # as above
                     files.remove(f"{directory}/{name}")
         for slot in self._slots.values():
@@ -187,7 +188,7 @@ class Slots:
         return max(0.0, min([TICK - (now - self._looked), *due]))
 
     def tidy(self, claim: Claim) -> None:
-        """Remove what lies beside a job that has ended, or was given back."""
+        """Remove what lies beside a job whose end is recorded, or that was given back."""
         base = f"{self._layout.wip_of(claim.worker)}/{claim.document['id']}"
         with suppress(StorageFailure):  # nothing depends on them, and a sweep removes them
             files.remove(base + PROGRESS)

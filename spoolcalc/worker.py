@@ -106,6 +106,7 @@ class Worker:
         self._batch = Batch(spool, self._recorded)
         self._slots = Slots(spool.layout, self._engine, self._bell, jobs, grace)
         self._over: deque[tuple[Slot, End]] = deque()
+        self._unrecorded: dict[str, Claim] = {}  # of slots, their outcomes in the batch
         self._stopping = False
         self._at_once = False
         self._computing = False
@@ -355,8 +356,11 @@ class Worker:
             self._spool.give_back(slot.claim)
             self._report.returned(job)
         self._over.popleft()
-        self._slots.tidy(slot.claim)
         self._at_hand = None
+        if outcome is not None:
+            self._unrecorded[job.id] = slot.claim
+        else:
+            self._slots.tidy(slot.claim)
         if outcome is not None or end.crash is not None:
             self._ended += 1
         else:
@@ -365,6 +369,8 @@ class Worker:
             raise end.refused
 
     def _recorded(self, job: Job, outcome: Outcome, seconds: float, went: State | None) -> None:
+        if (claimed := self._unrecorded.pop(job.id, None)) is not None:
+            self._slots.tidy(claimed)
         if went is None:
             self._report.discarded(job)
         elif went.finished:

@@ -378,6 +378,29 @@ def test_a_job_that_cannot_be_ended_is_cancelled_when_its_worker_is(
     assert outcome(spool, job_id).reason == "cancelled"
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_job_that_cannot_be_ended_is_not_tried_again(
+    start: Start, spool: Spool, plugin: dict[str, str], place: Path, until: Until, *, beside: bool
+) -> None:
+    """The wish holds until its attempt has been recorded, whatever else runs beside it."""
+    (other := place / "other").mkdir()
+    job_id = submit(spool, "fail", str(place), retries=3, backoff=0)
+    if beside:
+        submit(spool, "hold", str(other))
+    worker = start("work", "--executor", "thread", "--jobs", "2", env=plugin)
+    until(lambda: len(list(place.glob("running.*"))) + len(list(other.iterdir())) == 1 + beside)
+    with pytest.raises(NotFinished):
+        spool.cancel(job_id, patience=0.5)
+    (place / "go").touch()
+    until(lambda: ended(spool, job_id))
+    assert outcome(spool, job_id).reason == "cancelled"
+    assert len(spool.find(job_id).attempts) == 1
+    (other / "go").touch()
+    worker.signal(signal.SIGTERM)
+    assert worker.end().returncode == 0
+    assert os.listdir(spool.layout.wip) == []
+
+
 def cmdline(pid: int) -> bytes:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -25,6 +25,11 @@ def hold(directory: str) -> str:
     return f"held by {worker}"
 
 
+def fail(directory: str) -> str:
+    """Hold on as `hold` does, and fail."""
+    raise ValueError(hold(directory))
+
+
 def die() -> str:
     """Kill the worker, and go on until that has its effect."""
     os.kill(os.getppid(), signal.SIGKILL)
