@@ -14,9 +14,9 @@ from spoolcalc.document import has_room, started_over
 from spoolcalc.endings import conclude, record
 from spoolcalc.errors import NotFinished, StorageFailure, UsageError
 from spoolcalc.hand import Hand
+from spoolcalc.ids import is_id
 from spoolcalc.job import Outcome, State, timestamp
 from spoolcalc.layout import CANCEL
-from spoolcalc.names import resolve
 from spoolcalc.transitions import claim, put_back, try_to_remove, try_to_remove_directory
 
 TYPE_CHECKING = False
@@ -65,7 +65,7 @@ class ByHand:
         wish some times a second; raises :class:`~spoolcalc.errors.NotFinished` if that takes more
         than ``patience`` seconds (10).
         """
-        layout, job_id = self._layout, resolve(self._layout, word)
+        layout, job_id = self._layout, _id_of(self._layout, word)
         until = time.monotonic() + (PATIENCE if patience is None else patience)
         with ExitStack() as held:
             bell: Bell | None = None
@@ -94,7 +94,7 @@ class ByHand:
 
         Raises :class:`~spoolcalc.errors.UsageError` if it has not failed, or too often.
         """
-        layout, job_id = self._layout, resolve(self._layout, word)
+        layout, job_id = self._layout, _id_of(self._layout, word)
         while True:
             job, path = lookup.find(layout, job_id)
             if job.state is not State.FAILED:
@@ -166,6 +166,15 @@ def paused(layout: Layout) -> dict[str, Any] | None:
         return None
     told = told if isinstance(told, dict) else {}
     return {name: str(told.get(name, "")) for name in ("since", "reason")}
+
+
+def _id_of(layout: Layout, word: str) -> str:
+    """Return the id of the job that is meant by an id, or by a name of ``inbox/``."""
+    if is_id(word):
+        return word
+    from spoolcalc.names import resolve
+
+    return resolve(layout, word)
 
 
 def _let_go(layout: Layout, taken: Claim) -> None:
