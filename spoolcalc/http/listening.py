@@ -157,10 +157,28 @@ def read_token(path: str) -> bytes:
     return token
 
 
-def remove_unix(path: str) -> None:
-    """Remove the socket at a path, when its server has ended."""
-    with suppress(StorageFailure):  # the next server there removes it
-        files.remove(path)
+class Place:
+    """The path where a socket of ours was made.  ``leave`` removes it, once.
+
+    It is to be left while the socket still listens: one that nobody answers is replaced by the next
+    server, whose own would be removed then.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._made = _identity(path)
+
+    def leave(self) -> None:
+        """Remove the socket, unless another one is there."""
+        made, self._made = self._made, None
+        if made is not None and _identity(self._path) == made:
+            with suppress(StorageFailure):  # the next server there removes it
+                files.remove(self._path)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    there = reading.status(path)
+    return None if there is None else (there.st_dev, there.st_ino)
 
 
 def _answers(path: str) -> bool:

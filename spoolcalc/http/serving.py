@@ -49,13 +49,13 @@ def serve(
     token = None if token_file is None else listening.read_token(token_file)
     spool = Spool(path, create=True)
     _ = spool.settings  # what is wrong with them is told now, and not by each submit
-    made: str | None = None
+    made: listening.Place | None = None
     if listen is not None or (unix is None and not listeners):
         address = listen or listening.DEFAULT
         listeners.append(listening.open_address(address, guarded=token is not None))
     if unix is not None:
         listeners.append(listening.open_unix(unix))
-        made = unix
+        made = listening.Place(unix)
     try:
         for listener in listeners:
             if token is None and listening.is_open_to_others(listener):
@@ -63,14 +63,14 @@ def serve(
         service = Service(spool, allow=allow)
         try:
             policy = Policy(listening.hosts(listeners, allow_hosts), token)
-            _run(service, policy, listeners, manager)
+            _run(service, policy, listeners, manager, made)
         finally:
             service.close()
     finally:
+        if made is not None:
+            made.leave()
         for listener in listeners:
             listener.close()
-        if made is not None:
-            listening.remove_unix(made)
     return OK
 
 
@@ -79,6 +79,7 @@ def _run(
     policy: Policy,
     listeners: list[socket.socket],
     manager: ServiceManager | None,
+    made: listening.Place | None,
 ) -> None:
     _raise_limit()
     logger = logging.getLogger("uvicorn.error")
@@ -100,7 +101,7 @@ def _run(
         timeout_keep_alive=limits.IDLE_TIME,
         timeout_graceful_shutdown=limits.STOP_TIME,
     )
-    asyncio.run(_Server(config, service, manager, told).serve(listeners))
+    asyncio.run(_Server(config, service, manager, told, made).serve(listeners))
 
 
 class _Server(uvicorn.Server):
@@ -112,8 +113,10 @@ class _Server(uvicorn.Server):
         service: Service,
         manager: ServiceManager | None,
         told: str,
+        made: listening.Place | None,
     ) -> None:
         super().__init__(config)
+        self._made = made
         self._service = service
         self._manager = manager
         self._told = told
@@ -126,6 +129,12 @@ class _Server(uvicorn.Server):
         output.tell(f"spool: {self._told}")
         if self._manager is not None:
             self._manager.tell(READY=1, STATUS=self._told)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Leave the place to the next server, and let the requests in flight end."""
+        if self._made is not None:
+            self._made.leave()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Tell that all is well, as often as is asked for."""

@@ -123,6 +123,37 @@ def test_a_socket_of_another_server_is_left_alone(
     assert path.exists()
 
 
+def test_a_server_that_ends_leaves_its_successor_s_socket_alone(
+    serve: Callable[..., Server], until: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The first has a request in flight when it is told to end, and the second starts meanwhile."""
+    path, home = tmp_path / "s", tmp_path / "home"
+    first = serve("--socket", str(path), home=home)
+    job_id = first.jobs.pending()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        # Its body never comes, so that the request is in flight until the time to stop is over.
+        connection.sendall(
+            b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 9\r\n\r\n"
+        )
+        with socket.socket(socket.AF_UNIX) as other:  # by now the first one has seen it
+            other.connect(str(path))
+            other.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert other.recv(65536).startswith(b"HTTP/1.1 200 ")
+        first.process.send_signal(signal.SIGTERM)
+        until(lambda: not path.exists())
+        second = serve("--socket", str(path), home=home)
+        assert first.process.poll() is None
+    assert first.stop() == 0
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(f"GET {API}/job/{job_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert second.stop() == 0
+    assert not path.exists()
+
+
 def activated(
     commands: Commands, *listeners: socket.socket, **more: str
 ) -> subprocess.Popen[bytes]:
