@@ -115,7 +115,11 @@ def submit(
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="If a job has this key already, print its id instead."),
+        typer.Option(
+            metavar="TEXT",
+            help="If a job has this key already, print its id instead. "
+            "With --from, line 7 has TEXT:7, so that the same file can be submitted again.",
+        ),
     ] = None,
     label: Annotated[
         str | None, typer.Option(metavar="TEXT", help="A word of yours, to find it by.")
@@ -176,8 +180,6 @@ def submit(
         if from_file is not None:
             if words or wait or wait_timeout is not None or exit_code:
                 raise UsageError("--from takes its jobs from the file and waits for none")
-            if key is not None:
-                raise UsageError("--key is one job's, and --from takes many")
             return _submit_from(path, from_file, options, keep_going=keep_going, as_json=as_json)
         if operation is None:
             raise UsageError(

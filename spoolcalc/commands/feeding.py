@@ -37,6 +37,7 @@ def submit_from(
     *,
     keep_going: bool = False,
     as_json: bool = False,
+    key: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     **options: Any,  # those of submission.prepare, which checks them
 ) -> int:
@@ -44,8 +45,8 @@ def submit_from(
 
     A bad line ends it, or with ``keep_going`` is told and passed over, for exit code 2 at the end.
     So does a line for whose job the settings leave no room, whatever ``keep_going`` says.
-    ``options`` are those of every job.  ``on_progress`` is told the bytes read and the jobs
-    submitted, after each group.
+    ``options`` are those of every job; ``key`` is what their keys begin with.  ``on_progress`` is
+    told the bytes read and the jobs submitted, after each group.
     """
     spool = opened(path)
     settings = settings_of(spool)
@@ -60,6 +61,8 @@ def submit_from(
                 words = split(line)
                 if words:
                     operands = operands_of(words[0], words[1:])
+                    if key is not None:
+                        options["key"] = key_of(key, number)
                     group.append(
                         (number, prepare(words[0], operands, defaults=defaults, **options))
                     )
@@ -79,6 +82,11 @@ def submit_from(
         if bad is not None and not keep_going:
             raise bad
     return code
+
+
+def key_of(key: str, number: int) -> str:
+    """Return the key of a line's job: the same file with the same ``key`` has the same ones."""
+    return f"{key}:{number}"
 
 
 def size_of(file: str) -> int | None:
@@ -173,7 +181,11 @@ def split(line: bytes) -> list[str]:
 def placed(error: SpoolError, file: str, number: int, before: int) -> tuple[str, str]:
     """Return what is wrong with a line, and the hint, which says what became of the others."""
     where = "standard input" if file == "-" else file
+    return f"{where}, line {number}: {error.message}", hint_with(error, "it", before)
+
+
+def hint_with(error: SpoolError, what: str, before: int) -> str:
+    """Return an error's hint, and that nothing of ``what`` was submitted, but what came before."""
     jobs = "1 job before it was" if before == 1 else f"{before} jobs before it were"
     hint = f"{error.hint}\n  " if error.hint else ""
-    told = f"{hint}Nothing of it was submitted; {jobs}."
-    return f"{where}, line {number}: {error.message}", told
+    return f"{hint}Nothing of {what} was submitted; {jobs}."

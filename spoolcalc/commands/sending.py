@@ -1,15 +1,20 @@
 """``submit --from`` to a server: in groups, each of which it takes as a whole or not at all.
 
 A group with a bad line is sent again without it and without what follows, so that what comes before
-it is submitted; with ``keep_going`` the rest goes in the next group.
+it is submitted; with ``keep_going`` the rest goes in the next group.  What is no line's fault ends
+it in any case.
+
+Each line's job has a key.  When the answer to a group does not come, what they begin with is told:
+the same file, submitted with that, makes no second jobs.
 """
 
 from __future__ import annotations
 
 from spoolcalc import output
-from spoolcalc.commands.feeding import placed, print_ids, read_lines, split
+from spoolcalc.commands.feeding import hint_with, key_of, placed, print_ids, read_lines, split
 from spoolcalc.commands.submitting import operands_of, server_at
 from spoolcalc.errors import OK, USAGE, UsageError
+from spoolcalc.ids import new_id
 from spoolcalc.settings import load
 from spoolcalc.submission import GROUP
 
@@ -32,11 +37,13 @@ def send_from(
     *,
     keep_going: bool = False,
     as_json: bool = False,
+    key: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     **options: Any,  # those of submission.prepare, which the server checks
 ) -> int:
     """Submit each line of ``file`` as ``feeding.submit_from`` does, to a server."""
-    sender = _Sender(server_at(url), file, keep_going=keep_going, as_json=as_json)
+    keys = new_id() if key is None else key
+    sender = _Sender(server_at(url), file, keys, keep_going=keep_going, as_json=as_json)
     given = {**load(None).at_submit, **options}
     for read, lines in read_lines(file):
         for number, line in lines:
@@ -48,7 +55,8 @@ def send_from(
                 continue
             if words:
                 operands = operands_of(words[0], words[1:])
-                sender.add(number, words[0], operands, given)
+                options_of_line = {**given, "key": key_of(keys, number)}
+                sender.add(number, words[0], operands, options_of_line)
         sender.send()
         if on_progress is not None:
             on_progress(read, sender.done)
@@ -58,11 +66,14 @@ def send_from(
 class _Sender:
     """Sends lines in groups.  ``done`` is how many jobs were submitted, ``code`` the exit code."""
 
-    def __init__(self, spool: Remote, file: str, *, keep_going: bool, as_json: bool) -> None:
+    def __init__(
+        self, spool: Remote, file: str, keys: str, *, keep_going: bool, as_json: bool
+    ) -> None:
         self.done = 0
         self.code = OK
         self._spool = spool
         self._file = file
+        self._keys = keys
         self._keep_going = keep_going
         self._as_json = as_json
         self._group: list[Line] = []
@@ -80,15 +91,17 @@ class _Sender:
         group, self._group, self._size = self._group, [], 0
         while group:
             try:
-                ids = self._spool.submit_many([fields for _, fields in group])
+                self._submit(group)
             except UsageError as error:
-                wrong = getattr(error, "number", 1) - 1
-                before, number, group = group[:wrong], group[wrong][0], group[wrong + 1 :]
+                place: int | None = getattr(error, "number", None)
+                if place is None:
+                    what = f"line {group[0][0]} and what follows"
+                    raise UsageError(error.message, hint_with(error, what, self.done)) from error
+                before, number, group = group[: place - 1], group[place - 1][0], group[place:]
                 if before:
-                    self._submitted(before, self._spool.submit_many([f for _, f in before]))
+                    self._submit(before)
                 self.bad(error, number)
             else:
-                self._submitted(group, ids)
                 return
 
     def bad(self, error: UsageError, number: int) -> None:
@@ -99,6 +112,25 @@ class _Sender:
         output.tell_error(told)
         self.code = USAGE
 
-    def _submitted(self, lines: list[Line], ids: list[str]) -> None:
+    def _submit(self, lines: list[Line]) -> None:
+        numbers = [number for number, _ in lines]
+        try:
+            ids = self._spool.submit_many([fields for _, fields in lines])
+        except BaseException:
+            if self._spool.unanswered:
+                self._tell_lost(numbers)
+            raise
         self.done += len(ids)
-        print_ids(ids, [number for number, _ in lines], as_json=self._as_json)
+        print_ids(ids, numbers, as_json=self._as_json)
+
+    def _tell_lost(self, numbers: list[int]) -> None:
+        """Say how to go on when it is not known whether lines were submitted."""
+        import shlex
+
+        many = len(numbers) > 1
+        lines = f"lines {numbers[0]} to {numbers[-1]}" if many else f"line {numbers[0]}"
+        output.tell(
+            f"spool: {lines} may have been submitted all the same\n"
+            f"  Submit all of it again with --key {shlex.quote(self._keys)}:"
+            " that tells the ids of all lines and makes no second jobs."
+        )

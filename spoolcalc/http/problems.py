@@ -49,9 +49,15 @@ class Refused(Exception):
     """The server refuses a request by itself, before the spool is asked."""
 
     def __init__(
-        self, status: int, message: str, hint: str = "", headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        hint: str = "",
+        headers: Mapping[str, str] | None = None,
+        **more: object,  # further members of the document
     ) -> None:
         super().__init__(message)
+        self.more = more
         self.status = status
         self.message = message
         self.hint = hint
@@ -72,7 +78,9 @@ def refusal(refused: Refused) -> Response:
     code = _CODES.get(refused.status, USAGE)
     # Its own refusals tell clients that another try may succeed, whatever the spool is like.
     more = {"busy": True} if refused.status == 503 else {}
-    return _response(refused.status, refused.message, refused.hint, code, refused.headers, **more)
+    return _response(
+        refused.status, refused.message, refused.hint, code, refused.headers, **more, **refused.more
+    )
 
 
 def problem(error: SpoolError, status: int | None = None, **more: object) -> Response:

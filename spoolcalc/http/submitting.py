@@ -134,6 +134,11 @@ class Submitting:
                 if many:
                     raise OneOfMany(number, error) from error
                 raise
+            except Refused as error:
+                if many:
+                    told = f"job {number}: {error.message}"
+                    raise Refused(error.status, told, error.hint, job=number) from error
+                raise
         return documents
 
     def _document(self, fields: object, key: str | None) -> Document:

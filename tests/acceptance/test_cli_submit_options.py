@@ -132,7 +132,17 @@ def test_options_are_those_of_every_line(commands: Commands, spool: Spool) -> No
     told = commands.run("submit", "--from", "-", "--env", "A=1", input=lines)
     assert told.returncode == 2
     assert "line 1" in told.stderr
-    assert commands.run("submit", "--from", "-", "--key", "x", input=lines).returncode == 2
+
+
+def test_the_same_file_with_the_same_key_is_the_same_jobs(
+    run: Callable[..., Ran], spool: Spool
+) -> None:
+    """Each line's key has its number, so that what is submitted again makes no second job."""
+    words = ["submit", "--from", "-", "--key", "x"]
+    first = run(*words, input=b"add 1 2\n\nneg 3\n")
+    assert first.returncode == 0
+    assert [spool.find(job_id).key for job_id in first.stdout.split()] == ["x:1", "x:3"]
+    assert run(*words, input=b"add 1 2\n\nneg 3\n") == first
 
 
 # --- commands

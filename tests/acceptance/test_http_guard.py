@@ -223,7 +223,10 @@ def test_commands_are_off_unless_allowed(serve: Callable[..., Server]) -> None:
     answer = server.post("/api/v1/jobs", fields)
     assert (answer.status, answer.json["detail"]) == (403, "exec is off over HTTP")
     assert server.post("/api/v1/exec/true").status == 403
-    assert server.post("/api/v1/jobs", [fields]).status == 403
+    good = {"operation": "add", "operands": ["1", "2"]}
+    refused = server.post("/api/v1/jobs", [good, fields])
+    assert (refused.status, refused.json["job"]) == (403, 2)
+    assert refused.json["detail"] == "job 2: exec is off over HTTP"
     assert server.names() == before
 
 

@@ -200,6 +200,70 @@ def test_an_interrupted_submit_tells_how_to_ask(
     assert run("submit", "add", "1", "2", "--key", str(job.key)) == (0, f"{job.id}\n", "")
 
 
+def test_an_interrupted_file_tells_how_to_go_on(
+    http_loop: Loop, run: Callable[..., Ran], start: Callable[..., Process], commands: Commands
+) -> None:
+    """Its jobs are submitted and the answer never comes: the same file makes no second ones."""
+    (commands.home / "jobs").write_text("add 1 2\n# no job\nneg 3\n")
+    words = ("submit", "--from", "jobs")
+    with http_loop.server(commands.spool) as url, socket.create_server(("127.0.0.1", 0)) as proxy:
+        submitting = start(*words, env={"SPOOL_URL": f"http://127.0.0.1:{proxy.getsockname()[1]}"})
+        connection, _ = proxy.accept()
+        port = int(url.rpartition(":")[2])
+        with connection, socket.create_connection(("127.0.0.1", port)) as server:
+            request = b""
+            while not request.endswith(b"]"):
+                request += connection.recv(65536)
+            server.sendall(request)
+            server.recv(1)
+            submitting.signal(signal.SIGINT)
+            ended = submitting.end()
+        jobs = sorted(Spool(commands.spool).list(State.PENDING), key=lambda job: job.id)
+        assert [job.operation for job in jobs] == ["add", "neg"]
+        assert (ended.returncode, ended.stdout) == (130, "")
+        keys = str(jobs[0].key).removesuffix(":1")
+        assert "lines 1 to 3 may have been submitted all the same" in ended.stderr
+        assert f"again with --key {keys}:" in ended.stderr
+        told = "".join(f"{job.id}\n" for job in jobs)
+        assert run(*words, "--key", keys, env={"SPOOL_URL": url}) == (0, told, "")
+    assert run(*words, "--key", keys) == (0, told, "")
+
+
+def test_one_bad_line_of_a_file_is_the_one_that_is_told(
+    serve: Callable[..., Server], run: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """A command that the server does not take is one line's matter, and no other's."""
+    server = serve(home=tmp_path / "home")
+    lines = tmp_path / "lines"
+    lines.write_text("neg 1\nneg 2\nneg 3\nexec true\nneg 5\n")
+    there = {"SPOOL_URL": server.url}
+    ended = run("submit", "--from", str(lines), "--keep-going", env=there)
+    assert (ended.returncode, len(ended.stdout.split())) == (2, 4)
+    assert ended.stderr.count("exec is off over HTTP") == 1
+    assert f"{lines}, line 4: exec is off over HTTP" in ended.stderr
+    ended = run("submit", "--from", str(lines), env=there)
+    assert (ended.returncode, len(ended.stdout.split())) == (2, 3)
+    assert "line 4: exec is off over HTTP" in ended.stderr
+    assert "3 jobs before it were." in ended.stderr
+
+
+def test_what_is_wrong_with_all_of_a_file_is_told_once(
+    serve: Callable[..., Server], run: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """A missing token is no line's fault, and no other line is tried."""
+    file, lines = tmp_path / "token", tmp_path / "lines"
+    file.write_text(TOKEN + "\n")
+    file.chmod(0o600)
+    lines.write_text("neg 1\nneg 2\nneg 3\n")
+    server = serve("--token-file", str(file))
+    ended = run("submit", "--from", str(lines), "--keep-going", env={"SPOOL_URL": server.url})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("a token is needed") == 1
+    assert (
+        "Nothing of line 1 and what follows was submitted; 0 jobs before it were." in ended.stderr
+    )
+
+
 def test_a_server_of_something_else(run: Callable[..., Ran]) -> None:
     """It is told that this is no spool's."""
     with socket.create_server(("127.0.0.1", 0)) as server:
