@@ -153,4 +153,4 @@ def _ids(body: bytes) -> list[str]:
     for job_id in ids:
         if not isinstance(job_id, str) or not is_id(job_id):
             raise BadJobId("not a job id among those to wait for", "Names of files are no ids.")
-    return ids
+    return list(dict.fromkeys(ids))

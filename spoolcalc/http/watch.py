@@ -113,6 +113,7 @@ class Watcher:
             raise Refused(503, f"{MOST_WAITS} requests wait, which is the most")
         waiter = Waiter(self)
         self._waits += 1
+        ids = dict.fromkeys(ids)  # one that is named twice is left once
         for job_id in ids:
             self._jobs.setdefault(job_id, set()).add(waiter)
         self._bell.wake()

@@ -291,7 +291,7 @@ def test_a_wait_for_many_jobs(http: Server, start: Callable[..., Process]) -> No
     missing = new_id()
     [error] = http.post(path, {"ids": [waiting, missing]}).json["errors"]
     assert (error["id"], error["status"], error["exit_code"]) == (missing, 404, 3)
-    thread, answers = later(lambda: http.post(path, {"ids": [waiting]}))
+    thread, answers = later(lambda: http.post(path, {"ids": [waiting, waiting]}))
     start("--spool", http.spool.path, "work", "--once")
     thread.join(20)
     assert answers[0].json["ended"] == [{"id": waiting, "state": "completed"}]
