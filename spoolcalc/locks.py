@@ -18,7 +18,7 @@ from contextlib import contextmanager
 import filelock
 
 from spoolcalc import files, reading
-from spoolcalc.errors import StorageFailure
+from spoolcalc.errors import NoSpool, StorageFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def exclusive(layout: Layout, name: str) -> Iterator[None]:
 
 def _named(layout: Layout, name: str, seconds: float) -> Lock | None:
     if reading.status(layout.locks) is None:
+        if reading.status(layout.format) is None:  # it was moved away: nothing is made in its place
+            raise NoSpool(f"there is no spool at {layout.root} any more")
         files.make_directory(layout.locks, layout.directory_mode)
     return _acquire(f"{layout.locks}/{name}", layout.file_mode, seconds)
 

@@ -112,5 +112,6 @@ class Events:
             ]
             for state in State
         }
+        self._service.check()
         oldest = seen["oldest_pending_seconds"]
         return {**seen, "oldest_pending_seconds": oldest and round(oldest), "jobs": jobs}

@@ -58,7 +58,9 @@ class Health:
     def _metrics(self) -> str:
         spool = self._service.spool
         waits = self._service.watcher.waits
-        return as_text(figures(spool.layout)) + (
+        text = as_text(figures(spool.layout))
+        self._service.check()
+        return text + (
             "# HELP spool_http_waits Requests that wait for jobs.\n"
             "# TYPE spool_http_waits gauge\n"
             f"spool_http_waits {waits}\n"

@@ -110,6 +110,8 @@ class Lists:
         jobs, following = page(
             layout, state, size, cursor=cursor, wanted=wanted, most_read=MOST_READ
         )
+        if not jobs:
+            self._service.check()
         return [told(job, **lookup.beside(layout, job)) for job in jobs], following
 
     def _look(self, ids: Sequence[str]) -> list[dict[str, str]]:
@@ -124,6 +126,7 @@ class Lists:
                 self._service.spool.find(job_id)
             except SpoolError as error:
                 if isinstance(error, NoSuchJob):
+                    self._service.check()
                     error = self._service.missing(job_id, error)
                 status = status_of(error)
                 problems.append(
@@ -133,7 +136,9 @@ class Lists:
 
     def _overview(self) -> dict[str, Any]:
         spool = self._service.spool
-        return views.as_object(spool.overview(), spool.paused)
+        seen = views.as_object(spool.overview(), spool.paused)
+        self._service.check()
+        return seen
 
     def _operations(self) -> list[dict[str, Any]]:
         return [operation_views.as_object(entry) for entry in catalogue.entries()]

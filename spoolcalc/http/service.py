@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from spoolcalc import access, reading
 from spoolcalc.errors import NoSuchJob, NotAdopted, Quarantined
 from spoolcalc.http.problems import Refused
 from spoolcalc.http.watch import Watcher
@@ -70,9 +71,18 @@ class Service:
         try:
             job = await self.call(self.spool.find, word)
         except NoSuchJob as error:
+            await self.call(self.check)
             raise self.missing(word, error) from None
         self.remember(job.id)
         return job
+
+    def check(self) -> None:
+        """Raise NoSpool if the spool is gone: what is not found then was not cleaned.
+
+        To be called after it was looked at, in a thread.
+        """
+        if reading.status(self.spool.layout.format) is None:
+            access.open_spool(self.spool.path)
 
     def missing(self, word: str, error: NoSuchJob) -> NoSuchJob:
         """Return the error of a job that is not there."""

@@ -388,6 +388,39 @@ def test_a_spool_that_refuses_is_told_as_such(serve: Callable[..., Server]) -> N
     assert server.post(f"{API}/add/1/2").status == 202
 
 
+def test_a_spool_that_is_gone_is_no_empty_one(serve: Callable[..., Server]) -> None:
+    """503 for whatever is asked: what was in it was not cleaned, and nothing is made in its place.
+
+    When it is back, all is as before.
+    """
+    server = serve()
+    job_id = server.post(f"{API}/add/1/2").json["id"]
+    away = f"{server.spool.path}.away"
+    os.rename(server.spool.path, away)
+    asked = [
+        server.get(f"{API}/job/{job_id}"),
+        server.get(f"{API}/job/{new_id()}"),
+        server.ask("DELETE", f"{API}/job/{job_id}"),
+        server.post(f"{API}/job/{job_id}/retry"),
+        server.post(f"{API}/wait", {"ids": [job_id]}),
+        server.post(f"{API}/add/1/2", Idempotency_Key="a key"),
+        server.post(f"{API}/add/1/2"),
+        *(server.get(path) for path in (f"{API}/jobs", f"{API}/status", "/metrics", "/readyz")),
+    ]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        stream = connection.makefile("rb")
+        event = next(line for line in stream if line.startswith(b"event: "))
+        stream.close()
+    assert [answer.status for answer in asked] == [503] * len(asked)
+    assert {answer.json["exit_code"] for answer in asked} == {7}
+    assert "there is no spool at" in asked[0].json["detail"]
+    assert event == b"event: trouble\n"
+    assert not os.path.lexists(server.spool.path)
+    os.rename(away, server.spool.path)
+    assert server.get(f"{API}/job/{job_id}").json["status"] == "pending"
+
+
 def test_a_ceiling_refuses_only_what_exceeds_it(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
