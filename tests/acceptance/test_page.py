@@ -135,6 +135,24 @@ def test_a_running_job_is_cancelled(browser: Browser, worker: Process) -> None:
     assert worker.popen.poll() is None
 
 
+def test_an_old_job_is_seen_to_end(browser: Browser) -> None:
+    """It is not among the newest that are pushed, and as many are pending after it as before."""
+    jobs = browser.server.jobs
+    job_id = jobs.pending()
+    for _ in range(21):
+        jobs.failed()
+        jobs.pending()
+    with browser.page(f"/#{job_id}") as page:
+        page.wait_for_selector("#live:has-text('live')")
+        page.wait_for_selector("#fields dd.state-pending")
+        jobs.pending()
+        page.wait_for_selector("#counts li[data-key=pending]:has-text('23')")
+        # What happens now is in one snapshot, half a second after that one.
+        browser.server.spool.cancel(job_id)
+        jobs.pending()
+        page.wait_for_selector("#fields dd.state-failed")
+
+
 def test_what_is_wrong_is_told(browser: Browser) -> None:
     """In the command's words; a text from a job is text, whatever it looks like."""
     hostile = "<img src=x onerror=alert(1)>"

@@ -4,13 +4,14 @@
 
 const API = "/api/v1";
 const STATES = ["blocked", "delayed", "pending", "wip", "completed", "failed", "retrieved"];
+const ENDED = ["completed", "failed", "retrieved"];
 const FIELDS = [
   "id", "status", "operation", "operands", "result", "error", "reason", "exit_code", "label", "key",
   "submitted", "last_updated", "completed_on", "worker", "priority", "timeout", "retries", "backoff",
   "not_before", "after", "exact", "precision", "command", "cut", "progress",
 ];
 const $ = (id) => document.getElementById(id);
-const page = { state: "pending", snapshot: null, shown: null, older: [], next: null, usages: {} };
+const page = { state: "pending", snapshot: null, shown: null, older: [], next: null, usages: {}, renewing: null };
 
 function make(tag, text, attributes = {}) {
   const element = document.createElement(tag);
@@ -217,7 +218,8 @@ function written(value) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-// The shown job is asked for anew only when the snapshot says that it is elsewhere, or runs.
+// The shown job is asked for anew when the snapshot does not have it: as long as it has not ended,
+// and once it has, when the number of those of its state changes.
 function drawStory() {
   const shown = page.shown;
   if (!shown) return;
@@ -231,7 +233,18 @@ function drawStory() {
   const present = page.snapshot.jobs[shown.status].some((job) => job.id === shown.id);
   const moved = page.snapshot.counts[shown.status] !== page.counts?.[shown.status];
   page.counts = page.snapshot.counts;
-  if (!present && moved) attempt(async () => tell(await ask("GET", `${API}/job/${shown.id}`)));
+  if (!present && (moved || !ENDED.includes(shown.status))) attempt(() => renew(shown.id));
+}
+
+async function renew(id) {
+  if (page.renewing === id) return;
+  page.renewing = id;
+  try {
+    const job = await ask("GET", `${API}/job/${id}`);
+    if (page.shown?.id === id) tell(job);
+  } finally {
+    page.renewing = null;
+  }
 }
 
 async function open(word) {
@@ -272,7 +285,7 @@ function keepPairs(list, parts, state) {
 
 function drawActions(job) {
   const buttons = [];
-  const ended = ["completed", "failed", "retrieved"].includes(job.status);
+  const ended = ENDED.includes(job.status);
   if (job.status === "failed") buttons.push(["Retry", () => act("POST", "/retry", "It runs again.")]);
   if (!ended) buttons.push(["Cancel", () => act("DELETE", "", "It was cancelled.")]);
   if (job.status === "completed") buttons.push(["Fetch", () => act("POST", "/retrieved", "It counts as retrieved now.")]);
