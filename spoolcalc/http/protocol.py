@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from spoolcalc.errors import UNUSABLE, USAGE
-from spoolcalc.http.limits import HEAD_TIME, LARGEST_HEAD, MOST_CLIENTS, RETRY_AFTER
+from spoolcalc.http.limits import BODY_TIME, HEAD_TIME, LARGEST_HEAD, MOST_CLIENTS, RETRY_AFTER
 from spoolcalc.http.problems import MEDIA_TYPE, document
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Protocol(HttpToolsProtocol):
             return
         self._size = self._size + len(data) if self._head else 0
         super().data_received(data)
+        self._expect_rest()
         if self._head and self._size > LARGEST_HEAD and not self._refused:
             self.refuse(431, f"the headers have more than {LARGEST_HEAD} bytes")
 
@@ -76,8 +77,15 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Expect the next request's head."""
         super().on_message_complete()
+        self._calm()
         self._head = True
         self._size = 0
+
+    def on_response_complete(self) -> None:
+        """Give the rest of a request its time that was answered before it had come."""
+        super().on_response_complete()
+        if not self._head:
+            self._expect_rest()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""
@@ -109,11 +117,23 @@ class Protocol(HttpToolsProtocol):
         self._calm()
         self._timer = self.loop.call_later(HEAD_TIME, self._too_late)
 
+    def _expect_rest(self) -> None:
+        """See to it that a timer runs when something has come, and nobody is at work on it."""
+        at_work = self.cycle is not None and not self.cycle.response_complete
+        if at_work or self._timer is not None or self._refused or self.transport.is_closing():
+            return
+        seconds = HEAD_TIME if self._head else BODY_TIME
+        self._timer = self.loop.call_later(seconds, self._too_late)
+
     def _calm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _too_late(self) -> None:
-        if self._head and not self._refused and not self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
+            return
+        if not self._head or (self.cycle is not None and self._size == 0):
+            self.transport.close()  # it has had its answer, and has begun nothing else
+        else:
             self.refuse(408, f"the headers did not come within {HEAD_TIME:g} s")

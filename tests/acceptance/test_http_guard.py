@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from http_server import Server
+    from http_server import Loop, Server
 
 ADD = "/api/v1/add/1/2"
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -249,6 +249,37 @@ def test_a_token_is_asked_for(serve: Callable[..., Server], tmp_path: Path) -> N
         assert server.get(path).status == 200
     assert server.post(ADD, Authorization=f"Bearer {TOKEN}").status == 202
     assert server.post(ADD, Authorization=f"bearer {TOKEN}").status == 202
+
+
+@pytest.mark.parametrize(
+    ("length", "rest"),
+    [
+        (b"", b"\r\n"),
+        (b"", b"GET / HT"),
+        (b"Content-Length: 100\r\n", b"x"),
+        (b"Content-Length: 1\r\n", b"x"),
+        (b"Transfer-Encoding: chunked\r\n", b"5\r\nhel"),
+    ],
+    ids=str,
+)
+def test_what_comes_behind_an_answer_does_not_keep_the_connection(
+    length: bytes,
+    rest: bytes,
+    http_loop: Loop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The beginning of a request, or more of one that was answered already, has its time too."""
+    monkeypatch.setattr("spoolcalc.http.protocol.HEAD_TIME", 0.1)
+    monkeypatch.setattr("spoolcalc.http.protocol.BODY_TIME", 0.1)
+    with http_loop.server(tmp_path / "spool") as url:
+        port = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + length + b"\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+            connection.sendall(rest)
+            while connection.recv(65536):
+                pass
 
 
 @pytest.mark.slow
