@@ -23,9 +23,12 @@ _LARGEST_GROUP = 2**32 - 2
 def default_path() -> str:
     """Return the spool to use when none is named: ``SPOOL_URL``, ``SPOOL_DIR``, or the user's own.
 
-    ``SPOOL_URL`` is a server's, for those commands that can ask one.
+    ``SPOOL_URL`` is a server's, for those commands that can ask one; UsageError if it is no URL.
     """
-    named = os.environ.get("SPOOL_URL") or os.environ.get("SPOOL_DIR")
+    url = os.environ.get("SPOOL_URL")
+    if url:
+        return checked_url(url)
+    named = os.environ.get("SPOOL_DIR")
     if named:
         return named
     state = os.environ.get("XDG_STATE_HOME", "")
@@ -70,7 +73,21 @@ def open_spool(path: str, *, create: bool = False) -> Layout:
 
 def is_url(path: str) -> bool:
     """Tell whether a spool is named by the URL of a server."""
-    return path.startswith(("http://", "https://", "unix:"))
+    return path[:8].lower().startswith(("http://", "https://", "unix:"))
+
+
+def checked_url(url: str) -> str:
+    """Return what is meant to be a server's URL; raise UsageError if it would be taken for a path.
+
+    A spool would be made there.
+    """
+    if not is_url(url):
+        raise UsageError(
+            f"not the URL of a server: {shown(url)}",
+            "Like http://localhost:8080, or unix:/run/spool.sock. --spool and SPOOL_DIR name a "
+            "directory.",
+        )
+    return url
 
 
 def _layout(path: str, *, shared: bool = False) -> Layout:

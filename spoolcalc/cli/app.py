@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -54,5 +56,13 @@ def program(commands: Mapping[str, Row]) -> typer.Typer:
 def finish(context: typer.Context, spool: str | None, action: Callable[[str], int]) -> NoReturn:
     """Call ``action`` with the spool's path and exit with its code; errors become messages."""
     path = spool if spool is not None else context.obj
-    code = guard(lambda: action(access.default_path() if path is None else path))
+    code = guard(lambda: action(_checked(path)))
     raise typer.Exit(code)
+
+
+def _checked(path: str | None) -> str:
+    if path is None:
+        return access.default_path()
+    if f"--url={path}" in sys.argv or ("--url", path) in pairwise(sys.argv):
+        return access.checked_url(path)  # --spool, the other name of the option, takes paths too
+    return path

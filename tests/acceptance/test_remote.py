@@ -121,6 +121,28 @@ def test_what_is_no_url(url: str, run: Callable[..., Ran]) -> None:
     assert "not the URL of a server" in ended.stderr
 
 
+@pytest.mark.parametrize("url", ["localhost:8191", "https//x", "spool", "ftp://x"])
+def test_what_would_be_a_path_is_no_url(
+    url: str, run: Callable[..., Ran], commands: Commands
+) -> None:
+    """Exit code 2, and no spool is made there; --spool takes it for a path."""
+    for words in (["--url", url], [f"--url={url}"]):
+        ended = run("submit", *words, "add", "1", "2")
+        assert ended.returncode == 2
+        assert f"not the URL of a server: '{url}'" in ended.stderr
+        assert "Like http://localhost:8080" in ended.stderr
+        assert run(*words, "status").returncode == 2
+    for words in (["submit", "add", "1", "2"], ["submit", "--json", "add", "1", "2"], ["work"]):
+        assert run(*words, env={"SPOOL_URL": url}).returncode == 2
+    assert list(commands.home.iterdir()) == []
+    assert run("submit", "--spool", f"./{url}", "exec", "curl", "--url", url).returncode == 0
+
+
+def test_a_scheme_may_be_in_capitals(url: str, run: Callable[..., Ran]) -> None:
+    """It is a URL all the same."""
+    assert run("submit", "add", "1", "2", env={"SPOOL_URL": url.replace("http", "HTTP")})[0] == 0
+
+
 def test_a_token(serve: Callable[..., Server], run: Callable[..., Ran], tmp_path: Path) -> None:
     """It comes from a file; without it the server refuses, and what to do is told."""
     file = tmp_path / "token"
