@@ -48,7 +48,12 @@ def resolve(layout: Layout, word: str) -> str:
                 f"not a job: {word} was moved to {layout.corrupt}: {plain(lies[1])}",
                 "Write it anew.",
             )
-    raise BadJobId(
+    raise unknown(word)
+
+
+def unknown(word: str) -> BadJobId:
+    """Return the error of a word that is no id, and no name of a job's."""
+    return BadJobId(
         f"not a job id: {shown(word)}",
         "An id is what `spool submit` prints, like 019ab2c4-5d6e-7f80-9a1b-2c3d4e5f6071; "
         "and there is no job from inbox/ of that name.",

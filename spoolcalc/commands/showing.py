@@ -9,6 +9,7 @@ from spoolcalc.commands.several import answer_json, beside, each, ids_from, spoo
 from spoolcalc.errors import OK
 from spoolcalc.job import State
 from spoolcalc.render import jobs
+from spoolcalc.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from spoolcalc.job import Job
     from spoolcalc.remote.spool import Remote
-    from spoolcalc.spool import Spool
 
 #: How many jobs a table on a terminal shows.
 TABLE = 200
@@ -104,7 +104,11 @@ def _selected(
     """Yield jobs, each once, though one may move on from state to state meanwhile."""
     given = set()
     for each_state in State if state is None else (state,):
-        for job in spool.list(each_state):
+        if isinstance(spool, Spool):
+            listed = spool.list(each_state)
+        else:
+            listed = spool.list(each_state, label, operation)  # so few are sent
+        for job in listed:
             if label in (None, job.label) and operation in (None, job.operation):
                 if state is None and job.id in given:
                     continue

@@ -13,7 +13,7 @@ import json
 import os
 import time
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from spoolcalc import reading
 from spoolcalc.errors import SpoolUnusable, UsageError, shown
@@ -21,9 +21,11 @@ from spoolcalc.remote.shapes import error_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from http.client import HTTPResponse
-    from typing import Any
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 #: For how long (seconds) a request is tried again, and how long it waits between two tries.
 PATIENCE, PAUSE, LONGEST_PAUSE = 5.0, 0.1, 1.0
@@ -41,27 +43,24 @@ class _Busy(Exception):
 class Connection:
     """A connection that is opened when it is needed, and kept.
 
-    ``unanswered`` tells whether a request was sent that the server may have obeyed, for all its
-    answer tells.
+    ``unanswered`` tells whether the last request may have been obeyed, for all the answers tell;
+    ``resent`` whether it may have been obeyed already when it was sent again, and answered.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        parts = urlsplit(self.url)
-        self._unix = parts.path if parts.scheme == "unix" else None
         try:
+            parts = urlsplit(self.url)
             host, port = parts.hostname, parts.port
         except ValueError:
-            host = port = None
+            raise self._no_url() from None
+        self._unix = parts.path if parts.scheme == "unix" else None
         if self._unix is None and (host is None or parts.query or parts.fragment):
-            raise UsageError(
-                f"not the URL of a server: {shown(url)}",
-                "Like http://localhost:8080, or unix:/run/spool.sock.",
-            )
+            raise self._no_url()
         self._secure = parts.scheme == "https"
         self._host, self._port = host or "localhost", port
         self._prefix = "" if self._unix is not None else parts.path
-        self.unanswered = False
+        self.unanswered = self.resent = False
         self._open: HTTPConnection | None = None
         self._headers = {"Accept": "*/*", "User-Agent": "spool"}
         token = _token()
@@ -123,13 +122,17 @@ class Connection:
     ) -> tuple[HTTPResponse, bytes]:
         until = time.monotonic() + PATIENCE
         pause = PAUSE
+        self.unanswered = self.resent = False
         while True:
             try:
                 return self._once(method, path, content, wait, headers, whole=whole)
             except (OSError, HTTPException, _Busy) as error:
                 self.close()
+                self.resent = self.unanswered
                 if time.monotonic() + pause > until:
                     raise self._unreachable(error) from error
+            except UnicodeError:  # a host that can have no address
+                raise self._no_url() from None
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -152,13 +155,15 @@ class Connection:
         sent = {**self._headers, **(headers or {})}
         if body is not None:
             sent["Content-Type"] = "application/json"
-        self.unanswered = True
+        before, self.unanswered = self.unanswered, True
         connection.request(method, self._prefix + path, body, sent)
         response = connection.getresponse()
         if response.status == 200 and not whole:
             return response, b""
         body = response.read()
         if response.status == 503 and _is_busy(body):
+            if b'"busy"' in body:  # it was refused by the server itself
+                self.unanswered = before
             raise _Busy(_detail(body))
         if response.status in (502, 504):  # a proxy, whose server is away
             raise _Busy(f"{response.status} {response.reason}")
@@ -170,6 +175,22 @@ class Connection:
             return _UnixConnection(self._unix)
         kind = HTTPSConnection if self._secure else HTTPConnection
         return kind(self._host, self._port)
+
+    def understood(self, read: Callable[[Any], T], told: Any) -> T:
+        """Return what ``read`` makes of an answer; raise SpoolUnusable if that is another's."""
+        try:
+            return read(told)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise SpoolUnusable(
+                f"{self.url} is no spool's server, or of another version: its answer is strange",
+                "SPOOL_URL and --url name the server.",
+            ) from error
+
+    def _no_url(self) -> UsageError:
+        return UsageError(
+            f"not the URL of a server: {shown(self.url)}",
+            "Like http://localhost:8080, or unix:/run/spool.sock.",
+        )
 
     def _unreachable(self, error: Exception) -> SpoolUnusable:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -201,11 +222,6 @@ class _UnixConnection(HTTPConnection):
         self.sock.connect(self._path)
 
 
-def in_path(word: str) -> str:
-    """Return an id or a name as a part of a path."""
-    return quote(word, safe="")
-
-
 def _is_busy(body: bytes) -> bool:
     """Tell whether an answer is the server's own, or a proxy's, and not about the spool."""
     try:
@@ -230,6 +246,12 @@ def _token() -> str | None:
         found = reading.read(os.path.realpath(path), _LARGEST_TOKEN)
         if found is None:
             raise UsageError(f"there is no file {path}", "SPOOL_TOKEN_FILE names it.")
-        return found[0].decode("ascii").strip()
+        token = found[0].decode("ascii").strip()
+        if token.isprintable() and len(token.split()) == 1:
+            return token
+        reason: Exception | None = None
     except (reading.Unreadable, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} holds no token", "SPOOL_TOKEN_FILE names it.") from error
+        reason = error
+    raise UsageError(
+        f"{path} holds no token", "SPOOL_TOKEN_FILE names it: one line, the server's token."
+    ) from reason

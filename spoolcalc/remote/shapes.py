@@ -46,7 +46,8 @@ def error_of(told: object, status: int) -> SpoolError:
     """Return the error that a problem document tells of."""
     if not isinstance(told, dict) or not isinstance(told.get("detail"), str):
         return SpoolUnusable(f"the server answers {status}, and does not say why")
-    kind = _KINDS.get(told.get("exit_code", UNUSABLE), SpoolUnusable)
+    code = told.get("exit_code")
+    kind = _KINDS.get(code, SpoolUnusable) if isinstance(code, int) else SpoolUnusable
     hint = str(told.get("hint", ""))
     if status == 401:
         hint = "SPOOL_TOKEN_FILE names a file that has it."

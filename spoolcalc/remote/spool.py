@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 from spoolcalc.errors import NoSuchJob, NotFinished, SpoolError, UsageError
-from spoolcalc.ids import new_id
+from spoolcalc.ids import is_id, new_id
 from spoolcalc.job import COMMAND, State
-from spoolcalc.remote.connection import Connection, in_path
+from spoolcalc.layout import SUFFIX, name_of
+from spoolcalc.remote.connection import Connection
 from spoolcalc.remote.shapes import error_of, job_of, overview_of
 
 TYPE_CHECKING = False
@@ -59,11 +60,15 @@ class Remote:
         An error that is one job's has its ``number``, from 1 on.
         """
         told = self._connection.ask("POST", f"{_API}/jobs", list(jobs))
-        return [job["id"] for job in told["jobs"]]
+
+        def read(told: Any) -> list[str]:
+            return [job["id"] for job, _ in zip(told["jobs"], jobs, strict=True)]
+
+        return self._connection.understood(read, told)
 
     def find(self, word: str) -> Job:
         """Return a job."""
-        return self._kept(self._connection.ask("GET", f"{_API}/job/{in_path(word)}"))
+        return self._kept(self._connection.ask("GET", _path(word)))
 
     def fetch(
         self, word: str, deliver: Callable[[Job], object] | None = None, *, keep: bool = False
@@ -71,7 +76,7 @@ class Remote:
         """Return a finished job, and mark it retrieved once ``deliver`` has returned."""
         job = self.find(word)
         if not job.state.finished:
-            self._connection.ask("GET", f"{_API}/job/{in_path(word)}/result?keep=true")
+            self._connection.ask("GET", f"{_path(word)}/result?keep=true")
             job = self.find(word)  # it has just ended
         if deliver is not None:
             deliver(job)
@@ -101,8 +106,7 @@ class Remote:
         until = None if patience is None else time.monotonic() + patience
         while True:
             rest = 10.0 if until is None else max(0.0, until - time.monotonic())
-            query = f"?patience={min(rest, WAIT):.3f}"
-            path = f"{_API}/job/{in_path(word)}{query}"
+            path = f"{_path(word)}?patience={min(rest, WAIT):.3f}"
             try:
                 return self._kept(self._connection.ask("DELETE", path, wait=WAIT))
             except NotFinished:
@@ -116,7 +120,15 @@ class Remote:
 
     def retry(self, word: str) -> Job:
         """Have a failed job run again."""
-        return self._kept(self._connection.ask("POST", f"{_API}/job/{in_path(word)}/retry"))
+        try:
+            return self._kept(self._connection.ask("POST", f"{_path(word)}/retry"))
+        except UsageError:
+            if not self._connection.resent:
+                raise
+            job = self.find(word)
+            if job.state is State.FAILED:
+                raise
+            return job  # the first request did it, whose answer was lost
 
     def retry_failed(self, operation: str | None = None) -> Iterator[str]:
         """Have all failed jobs (of one operation) run again; yield the id of each."""
@@ -129,7 +141,7 @@ class Remote:
     def ended(self, word: str, seconds: float) -> Job:
         """Return a job as soon as it has ended, or after ``seconds`` as it is then."""
         wait = min(WAIT, max(0.0, seconds))
-        path = f"{_API}/job/{in_path(word)}?wait={wait:.3f}"
+        path = f"{_path(word)}?wait={wait:.3f}"
         return self._kept(self._connection.ask("GET", path, wait=wait))
 
     def wait(
@@ -139,14 +151,12 @@ class Remote:
         wait = min(WAIT, max(0.0, seconds))
         path = f"{_API}/wait?wait={wait:.3f}"
         told = self._connection.ask("POST", path, {"ids": list(ids)}, wait=wait)
-        ended = [(job["id"], State(job["state"])) for job in told["ended"]]
-        errors = [(error["id"], error_of(error, error["status"])) for error in told["errors"]]
-        return ended, errors
+        return self._connection.understood(_waited, told)
 
     def overview(self) -> Overview:
         """Return the whole spool at one look."""
         self._told = self._connection.ask("GET", f"{_API}/status")
-        return overview_of(self._told)
+        return self._connection.understood(overview_of, self._told)
 
     @property
     def paused(self) -> dict[str, str] | None:
@@ -161,16 +171,36 @@ class Remote:
     ) -> Iterator[Job]:
         """Yield the jobs in a state."""
         query = {"state": state.value, "label": label, "operation": operation, "limit": "1000"}
-        words = "&".join(f"{n}={quote(v, safe='')}" for n, v in query.items() if v is not None)
+        given = (
+            (n, v.encode("utf-8", "surrogateescape")) for n, v in query.items() if v is not None
+        )
+        words = "&".join(f"{name}={quote(value, safe='')}" for name, value in given)
         path: str | None = f"{_API}/jobs?{words}"
         while path is not None:
             page = self._connection.ask("GET", path)
-            yield from map(self._kept, page["jobs"])
-            path = page["next"]
+            found, path = self._connection.understood(
+                lambda told: (told["jobs"], told["next"]), page
+            )
+            yield from map(self._kept, found)
 
     def _kept(self, told: dict[str, Any]) -> Job:
-        job = job_of(told)
+        job = self._connection.understood(job_of, told)
         self._beside[job.id] = {
             name: told[name] for name in ("progress", "output") if told.get(name) is not None
         }
         return job
+
+
+def _path(word: str) -> str:
+    """Return the path of a job's; raise BadJobId for what can name none."""
+    if not is_id(word) and name_of(word + SUFFIX) is None:
+        from spoolcalc.names import unknown
+
+        raise unknown(word)
+    return f"{_API}/job/{quote(word, safe='')}"
+
+
+def _waited(told: Any) -> tuple[list[tuple[str, State]], list[tuple[str, SpoolError]]]:
+    ended = [(job["id"], State(job["state"])) for job in told["ended"]]
+    errors = [(error["id"], error_of(error, error["status"])) for error in told["errors"]]
+    return ended, errors

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
@@ -113,7 +115,10 @@ def test_nobody_there(url: str, run: Callable[..., Ran]) -> None:
     assert "all the same" not in ended.stderr
 
 
-@pytest.mark.parametrize("url", ["http://", "http://:x", "http://host:99999", "http://a/?b"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://", "http://:x", "http://host:99999", "http://a/?b", "http://[::1", "http://a..b:80"],
+)
 def test_what_is_no_url(url: str, run: Callable[..., Ran]) -> None:
     """Exit code 2."""
     ended = run("status", env={"SPOOL_URL": url})
@@ -153,6 +158,12 @@ def test_a_token(serve: Callable[..., Server], run: Callable[..., Ran], tmp_path
     assert refused.returncode == 2
     assert "SPOOL_TOKEN_FILE" in refused.stderr
     there = {"SPOOL_URL": server.url, "SPOOL_TOKEN_FILE": str(file)}
+    for text in (f"{TOKEN}\n{TOKEN}\n", "", f"{TOKEN} {TOKEN}"):
+        (tmp_path / "bad").write_text(text)
+        bad = run("submit", "add", "1", "2", env={**there, "SPOOL_TOKEN_FILE": f"{tmp_path}/bad"})
+        assert bad.returncode == 2
+        assert "holds no token" in bad.stderr
+        assert TOKEN not in bad.stderr
     job_id = run("submit", "add", "1", "2", env=there).stdout.strip()
     assert server.jobs.state(job_id) is State.PENDING
 
@@ -286,7 +297,87 @@ def test_what_is_wrong_with_all_of_a_file_is_told_once(
     )
 
 
-def test_a_server_of_something_else(run: Callable[..., Ran]) -> None:
+def test_a_lost_answer_to_a_retry_is_no_refusal(
+    http_loop: Loop, jobs: Jobs, run: Callable[..., Ran], commands: Commands
+) -> None:
+    """The job runs again, and so it is not failed any more when that is asked for once more."""
+    job_id = jobs.failed()
+    with http_loop.server(commands.spool) as url:
+        assert run("retry", jobs.pending(), env={"SPOOL_URL": url}).returncode == 2
+        with losing_an_answer(url) as there:
+            ended = run("retry", job_id, env={"SPOOL_URL": there})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert jobs.state(job_id) is State.PENDING
+
+
+@contextmanager
+def losing_an_answer(url: str) -> Iterator[str]:
+    """Forward to a server, and lose the first answer; the URL to ask is given."""
+    port = int(url.rpartition(":")[2])
+
+    def whole(stream: BinaryIO) -> bytes:
+        head = b""
+        while not head.endswith(b"\r\n\r\n") and (line := stream.readline()):
+            head += line
+        found = re.search(rb"(?i)content-length: (\d+)", head)
+        return head + stream.read(int(found[1]) if found else 0)
+
+    def forward() -> None:
+        lost = False
+        while True:
+            try:
+                connection, _ = proxy.accept()
+            except OSError:
+                return
+            with connection, socket.create_connection(("127.0.0.1", port)) as server:
+                asked, answers = connection.makefile("rb"), server.makefile("rb")
+                with asked, answers:
+                    while request := whole(asked):
+                        server.sendall(request)
+                        answer = whole(answers)
+                        if not lost:
+                            lost = True
+                            break
+                        connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        thread = threading.Thread(target=forward, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        proxy.shutdown(socket.SHUT_RDWR)
+        thread.join(20)
+
+
+@pytest.mark.parametrize("word", ["a/b", "", "..", "a b", b"a\xffb"], ids=str)
+def test_what_can_be_no_id(
+    word: str | bytes, url: str, run: Callable[..., Ran], spool: Spool
+) -> None:
+    """It is refused in the words that a directory has for it."""
+    here = run("status", word)
+    assert here.returncode == 2
+    assert run("status", word, env={"SPOOL_URL": url}) == here
+
+
+def test_a_list_is_chosen_from_by_the_server(
+    url: str, run: Callable[..., Ran], spool: Spool
+) -> None:
+    """By label and by operation, whatever bytes they have."""
+    ids = [spool.submit("add", ["1", "2"], label=label) for label in ("a & b", "c")]
+    ids.append(spool.submit("neg", ["1"], label="c"))
+    for words in (
+        ["--label", "a & b"],
+        ["--label", "c", "--operation", "add"],
+        ["--operation", "neg", "--state", "pending"],
+    ):
+        there = run("status", *words, env={"SPOOL_URL": url})
+        assert there == run("status", *words)
+        assert there.stdout.count("\n") == 1
+    assert run("status", "--label", b"\xff", env={"SPOOL_URL": url}).returncode == 2
+
+
+@pytest.mark.parametrize("words", ["status", "submit add 1 2", "status --state failed"])
+@pytest.mark.parametrize("body", [b"hi", b"{}", b"[]"])
+def test_a_server_of_something_else(words: str, body: bytes, run: Callable[..., Ran]) -> None:
     """It is told that this is no spool's."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -294,11 +385,12 @@ def test_a_server_of_something_else(run: Callable[..., Ran]) -> None:
             connection, _ = server.accept()
             with connection:
                 connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body)
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        ended = run("status", env={"SPOOL_URL": f"http://127.0.0.1:{server.getsockname()[1]}"})
+        there = {"SPOOL_URL": f"http://127.0.0.1:{server.getsockname()[1]}"}
+        ended = run(*words.split(), env=there)
         thread.join(20)
     assert ended.returncode == 7
     assert "is no spool's server" in ended.stderr
