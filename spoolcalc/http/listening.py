@@ -82,6 +82,8 @@ def open_address(address: str, *, guarded: bool) -> socket.socket:
 
 def open_unix(path: str) -> socket.socket:
     """Return a socket that listens at a path, which only its owner may connect to."""
+    if not path or "\0" in path:
+        raise UsageError(f"not a path: {shown(path)}", "--socket takes where the socket is to be.")
     there = reading.status(path)
     if there is not None:
         if not stat.S_ISSOCK(there.st_mode):
@@ -105,10 +107,16 @@ def open_unix(path: str) -> socket.socket:
 
 
 def is_open_to_others(listener: socket.socket) -> bool:
-    """Tell whether others than this machine's users may reach a socket."""
+    """Tell whether others may reach a socket than this machine's users, or those of its mode."""
     if listener.family == socket.AF_UNIX:
-        return False
+        return not _path_of(listener)  # a name that is no file has no mode
     return not ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+
+
+def _path_of(listener: socket.socket) -> str:
+    """Return the path of a Unix socket, empty if it has none but, at most, an abstract name."""
+    place = listener.getsockname()
+    return "" if isinstance(place, bytes) or place.startswith("\0") else str(place)
 
 
 def unguarded(name: str) -> UsageError:
@@ -123,7 +131,7 @@ def name_of(listener: socket.socket) -> str:
     """Return what people call the place where a socket listens."""
     place = listener.getsockname()
     if listener.family == socket.AF_UNIX:
-        return f"unix:{place}"
+        return f"unix:{_path_of(listener) or ascii(place)}"
     host = f"[{place[0]}]" if ":" in place[0] else place[0]
     return f"http://{host}:{place[1]}"
 

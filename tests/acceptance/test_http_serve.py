@@ -66,6 +66,7 @@ def test_no_other_command_loads_it(words: list[str], run: Callable[..., Ran]) ->
         ("--token-file short", 2, "holds no token"),
         ("--token-file open", 7, "others may read open"),
         ("--socket spool/format.json", 2, "and no socket"),
+        ("--socket=", 2, "not a path: ''"),
         ("--socket missing/socket", 7, "missing/socket"),
         ("--allow add", 2, "Only exec can be allowed"),
     ],
@@ -207,6 +208,17 @@ def test_sockets_from_the_service_manager(commands: Commands, tmp_path: Path) ->
         finally:
             process.kill()
             process.communicate()
+
+
+def test_an_abstract_socket_is_open_to_others(commands: Commands) -> None:
+    """It has no mode, so that it needs a token."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"\0spool-{new_id()}")
+        listener.listen()
+        process = activated(commands, listener)
+        _, told = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert b"and there is no token" in told
 
 
 def test_sockets_for_somebody_else_are_left_alone(commands: Commands, http: Server) -> None:
