@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -90,6 +91,7 @@ def application(service: Service, policy: Policy) -> Guard:
         routes=routes,
         exception_handlers={
             HTTPException: _unrouted,
+            ClientDisconnect: _left,
             Refused: _refused,
             SpoolError: _failed,
             Exception: _bug,
@@ -124,6 +126,11 @@ async def _unrouted(request: Request, error: Exception) -> Response:
     else:
         refused = Refused(error.status_code, error.detail)
     return refusal(refused)
+
+
+async def _left(_: Request, __: Exception) -> Response:
+    """Answer who went away in the middle of a body: nobody hears it, and it is no bug."""
+    return Response(status_code=400)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

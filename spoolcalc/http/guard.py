@@ -87,7 +87,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _with_headers(send)
+        answer = _Answer(send)
         bounded = _Body(receive)
         try:
             headers = _headers(scope)
@@ -99,7 +99,13 @@ class Guard:
             await refusal(refused)(scope, receive, answer)
         else:
             has_body = length > 0 or b"transfer-encoding" in headers
-            await self._app(scope, bounded if has_body else receive, answer)
+            try:
+                await self._app(scope, bounded if has_body else receive, answer)
+            except asyncio.CancelledError:  # the time that it had to end is over
+                if answer.begun:
+                    raise
+                ends = Refused(503, "the server ends", "Ask again: another may be there.")
+                await refusal(ends)(scope, receive, answer)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         _check_path(scope)
@@ -181,18 +187,23 @@ def _too_large() -> Refused:
     )
 
 
-def _with_headers(send: Send) -> Send:
-    """Return a ``send`` that adds what every answer has."""
+class _Answer:
+    """A ``send`` that adds what every answer has.  ``begun``: some of it has been sent."""
 
-    async def wrapped(message: Message) -> None:
+    __slots__ = ("_send", "begun")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.begun = True
             headers = message.setdefault("headers", [])
             names = {name for name, _ in headers}
             headers.extend(_ALWAYS)
             headers.extend(h for h in (_NO_CONTENT, _NO_STORE) if h[0] not in names)
-        await send(message)
-
-    return wrapped
+        await self._send(message)
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

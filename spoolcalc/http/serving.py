@@ -169,7 +169,9 @@ class _Told(logging.Handler):
     """Hands what uvicorn has to say to the one that talks to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell it."""
+        """Tell it, unless it is an answer that was cut off by the end of the server."""
+        if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+            return
         output.tell(f"spool: {self.format(record).rstrip()}", output.ERROR)
 
 

@@ -351,6 +351,34 @@ def test_told_to_end_it_tells_those_who_wait(
     assert server.jobs.state(job_id) is State.PENDING
 
 
+def test_requests_that_are_cut_off_are_no_bugs(serve: Callable[..., Server]) -> None:
+    """A client that leaves in the middle of its body, and a server that is told twice to end."""
+    server = serve()
+    job_id = server.jobs.pending()
+    head = (
+        b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 9\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(head + b"[")
+        assert server.get("/healthz").status == 200
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection,
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as other,
+    ):
+        connection.sendall(head)
+        other.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert other.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert server.get(f"{API}/job/{job_id}").status == 200
+        server.process.send_signal(signal.SIGTERM)
+        while other.recv(65536):  # it has heard the first one
+            pass
+        server.process.send_signal(signal.SIGTERM)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 503 ")
+        assert server.process.wait(20) == 0
+    assert len(server.log.read_text().splitlines()) == 1
+
+
 def test_what_was_acknowledged_outlives_a_kill(serve: Callable[..., Server]) -> None:
     """However many submit when SIGKILL comes."""
     server = serve()
