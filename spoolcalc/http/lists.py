@@ -29,8 +29,15 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from spoolcalc.http.service import Service
+    from spoolcalc.http.service import Client, Service
+    from spoolcalc.http.watch import Waiter
     from spoolcalc.job import Job
+
+#: So few jobs are looked up again whenever a wait for them wakes: one may have been cleaned.  Of
+#: more, so many are, or this part, and others each so many seconds.
+FEW, TURN, PART, POLL = 64, 16, 64, 1.0
+#: The part of the time that looking for many takes, and the longest pause (seconds) for that.
+SHARE, LONGEST_PAUSE = 0.1, 2.0
 
 
 class Lists:
@@ -38,6 +45,7 @@ class Lists:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._turn = 0
 
     async def jobs(self, request: Request) -> Response:
         """Give a page of the jobs in a state, or of all."""
@@ -67,21 +75,46 @@ class Lists:
         """Tell which of some jobs have ended, as soon as one has."""
         seconds = Query(request, "wait").wait()
         ids = _ids(await request.body())
-        until = asyncio.get_running_loop().time() + seconds
-        watcher = self._service.watcher
         async with self._service.patient(request.receive) as client:
-            errors = await self._service.call(self._missing, ids)
-            with watcher.awaiting(ids) as waiter:
+            with self._service.watcher.awaiting(ids) as waiter:
                 client.wakes(waiter)
-                while True:
-                    ended = await self._service.call(self._look, ids)
-                    if ended or errors or self._service.rest(until) <= 0 or client.gone:
-                        break
-                    await waiter.wait(self._service.rest(until))
-                    if len(ids) <= _FEW:
-                        errors = await self._service.call(self._missing, ids)
+                until = asyncio.get_running_loop().time() + seconds
+                ended, errors = await self._first(ids, until, waiter, client)
         content = {"ended": ended, "errors": errors}
         return Response(json.dumps(content) + "\n", media_type="application/json")
+
+    async def _first(
+        self, ids: Sequence[str], until: float, waiter: Waiter, client: Client
+    ) -> tuple[list[dict[str, str]], list[dict[str, Any]]]:
+        """Return those that have ended as soon as one has, and what is wrong with others.
+
+        Where there are many, looking takes a tenth of the time: who asks again as soon as one has
+        ended is answered for all that have ended since.
+        """
+        loop = asyncio.get_running_loop()
+        awaited = Awaited(self._service.spool.layout, ids)
+        ended: list[dict[str, str]] = []
+        errors: list[dict[str, Any]] = []
+        searched: Sequence[str] = [i for i in ids if len(ids) <= FEW or not self._service.knows(i)]
+        while True:
+            began = loop.time()
+            errors += await self._missing(searched)
+            ended += await self._service.call(self._look, awaited)
+            if ended and not awaited:
+                break
+            pause = (loop.time() - began) * (1 / SHARE - 1) if len(ids) > FEW else 0.0
+            pause = min(pause, until - loop.time(), LONGEST_PAUSE)
+            if pause > 0 and not client.gone and not self._service.watcher.stopping:
+                await asyncio.sleep(pause)
+                if ended:
+                    ended += await self._service.call(self._look, awaited)
+            if ended or errors or self._service.rest(until) <= 0 or client.gone:
+                break
+            # One that was cleaned rings no bell, and of many it is not known which one it was.
+            rest = self._service.rest(until)
+            await waiter.wait(rest if len(ids) <= FEW else min(rest, POLL))
+            searched = self._some(ids)
+        return ended, errors
 
     async def overview(self, request: Request) -> Response:
         """Tell the counts, the age of the oldest pending job, and who works on what."""
@@ -114,12 +147,29 @@ class Lists:
             self._service.check()
         return [told(job, **lookup.beside(layout, job)) for job in jobs], following
 
-    def _look(self, ids: Sequence[str]) -> list[dict[str, str]]:
-        found = Awaited(self._service.spool.layout, dict.fromkeys(ids)).look()
-        return [{"id": job_id, "state": state.value} for job_id, state in found]
+    def _look(self, awaited: Awaited) -> list[dict[str, str]]:
+        return [{"id": job_id, "state": state.value} for job_id, state in awaited.look()]
 
-    def _missing(self, ids: Sequence[str]) -> list[dict[str, Any]]:
-        """Return problems of the jobs that are not there."""
+    def _some(self, ids: Sequence[str]) -> Sequence[str]:
+        """Return those that are looked up at a look: all of few, others each time of many."""
+        if len(ids) <= FEW:
+            return ids
+        number = max(TURN, len(ids) // PART)
+        self._turn = (self._turn + number) % len(ids)
+        return ids[self._turn : self._turn + number]
+
+    async def _missing(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Return problems of the jobs that are not there, and remember those that are."""
+        if not ids:
+            return []
+        problems = await self._service.call(self._problems, ids)
+        missing = {problem["id"] for problem in problems}
+        for job_id in ids:
+            if job_id not in missing:
+                self._service.remember(job_id)
+        return problems
+
+    def _problems(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         problems = []
         for job_id in ids:
             try:
@@ -142,10 +192,6 @@ class Lists:
 
     def _operations(self) -> list[dict[str, Any]]:
         return [operation_views.as_object(entry) for entry in catalogue.entries()]
-
-
-#: So few jobs are looked up again whenever a wait for them wakes: one may have been cleaned.
-_FEW = 64
 
 
 def _ids(body: bytes) -> list[str]:

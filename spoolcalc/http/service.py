@@ -60,6 +60,10 @@ class Service:
         self.writer.close()
         self._threads.shutdown()
 
+    def knows(self, job_id: str) -> bool:
+        """Tell whether a job was there, as far as is remembered."""
+        return int(job_id.replace("-", ""), 16) in self._known
+
     def remember(self, job_id: str) -> None:
         """Keep in mind that a job was there, so that it can be told when it is gone."""
         self._known[int(job_id.replace("-", ""), 16)] = None
@@ -88,7 +92,7 @@ class Service:
         """Return the error of a job that is not there."""
         if isinstance(error, Quarantined):
             return error
-        if is_id(word) and int(word.replace("-", ""), 16) in self._known:
+        if is_id(word) and self.knows(word):
             return Gone(f"no such job any more: {word}", "It was cleaned.")
         return error
 

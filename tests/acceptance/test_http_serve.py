@@ -11,20 +11,24 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import COMMAND
 
-from spoolcalc import Spool, State
+from spoolcalc import Spool, State, lookup
 from spoolcalc.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from conftest import Commands, Process, Ran
-    from http_server import Server
+    from conftest import Commands, Jobs, Process, Ran
+    from http_server import Loop, Server
+
+    from spoolcalc import Job
+    from spoolcalc.layout import Layout
 
 API = "/api/v1"
 
@@ -310,6 +314,40 @@ def test_a_wait_for_many_jobs(http: Server, start: Callable[..., Process]) -> No
     bodies: list[Any] = [{}, [], {"ids": []}, {"ids": ["x"]}, {"ids": [1]}, {"ids": [done], "x": 1}]
     for bad in bodies:
         assert http.post(path, bad).status == 400
+
+
+def test_who_waits_for_many_does_not_have_all_of_them_looked_up_each_time(
+    http_loop: Loop, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that were there once are looked at by their names, and only some of them are read."""
+    ids = list(jobs.spool.submit_many(("neg", ["1"]) for _ in range(200)))
+    looks: list[str] = []
+    find = lookup.find
+
+    def counting(layout: Layout, job_id: str) -> tuple[Job, str]:
+        looks.append(job_id)
+        return find(layout, job_id)
+
+    monkeypatch.setattr(lookup, "find", counting)
+    with http_loop.server(Path(jobs.spool.path)) as url:
+
+        def ask(wait: float, ids: list[str]) -> dict[str, Any]:
+            connection = HTTPConnection(url.removeprefix("http://"), timeout=20)
+            body, sent = json.dumps({"ids": ids}), {"Content-Type": "application/json"}
+            connection.request("POST", f"{API}/wait?wait={wait}", body, sent)
+            told: dict[str, Any] = json.loads(connection.getresponse().read())
+            connection.close()
+            return told
+
+        missing = new_id()
+        [error] = ask(0, [*ids, missing])["errors"]
+        assert error["id"] == missing
+        assert set(ids) <= set(looks)
+        looks.clear()
+        assert ask(0, ids) == {"ended": [], "errors": []}
+        jobs.spool.cancel(ids[7])
+        assert ask(20, ids) == {"ended": [{"id": ids[7], "state": "failed"}], "errors": []}
+        assert len(looks) < 150
 
 
 def test_events_tell_what_happens(http: Server) -> None:
