@@ -65,7 +65,7 @@ def application(service: Service, policy: Policy) -> Guard:
         Route("/api/v1/wait", lists.wait, methods=["POST"]),
         Route("/api/v1/status", lists.overview),
         Route("/api/v1/operations", lists.operations),
-        Route("/api/v1/events", events.stream),
+        _Get("/api/v1/events", events.stream),
         Route("/healthz", health.alive),
         Route("/readyz", health.ready),
         Route("/metrics", health.metrics),

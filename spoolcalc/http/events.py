@@ -24,9 +24,10 @@ from spoolcalc.listing import newest
 from spoolcalc.render import overview as views
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from spoolcalc.http.service import Service
 
@@ -36,6 +37,22 @@ EVERY, ALIVE = 0.5, 15.0
 SHARE = 0.1
 #: Jobs of each state that a snapshot has.
 SHOWN = 20
+
+
+class _Stream(StreamingResponse):
+    """An answer without end; ``leave`` is called when it has one, begun or not."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], leave: Callable[[], None]) -> None:
+        headers = {"x-accel-buffering": "no"}
+        super().__init__(chunks, media_type="text/event-stream", headers=headers)
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
 
 
 class Events:
@@ -52,32 +69,27 @@ class Events:
         Query(request)
         if len(self._clients) >= MOST_STREAMS:
             raise Refused(503, f"{MOST_STREAMS} pages are open, which is the most")
-        return StreamingResponse(
-            self._chunks(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
-        )
-
-    async def _chunks(self) -> AsyncIterator[bytes]:
         changed = asyncio.Event()
-        self._clients.add(changed)
+        self._clients.add(changed)  # in one step with the look: many may come at once
+        return _Stream(self._chunks(changed), lambda: self._clients.discard(changed))
+
+    async def _chunks(self, changed: asyncio.Event) -> AsyncIterator[bytes]:
         if self._task is None or self._task.done():
             self._newest = b""
             self._task = asyncio.create_task(self._watch())
-        try:
-            sent = b""
-            yield b"retry: 1000\n\n"
-            while not self._service.watcher.stopping:
-                if self._newest != sent:
-                    sent = self._newest
-                    yield sent
-                try:
-                    async with asyncio.timeout(ALIVE):
-                        await changed.wait()
-                except TimeoutError:
-                    yield b": well\n\n"
-                changed.clear()
-            yield b"event: stopping\ndata: {}\n\n"
-        finally:
-            self._clients.discard(changed)
+        sent = b""
+        yield b"retry: 1000\n\n"
+        while not self._service.watcher.stopping:
+            if self._newest != sent:
+                sent = self._newest
+                yield sent
+            try:
+                async with asyncio.timeout(ALIVE):
+                    await changed.wait()
+            except TimeoutError:
+                yield b": well\n\n"
+            changed.clear()
+        yield b"event: stopping\ndata: {}\n\n"
 
     async def _watch(self) -> None:
         """Take snapshots while anybody looks."""

@@ -81,6 +81,7 @@ class Guard:
     def __init__(self, app: ASGIApp, policy: Policy) -> None:
         self._app = app
         self._policy = policy
+        self._held = _Held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it."""
@@ -88,7 +89,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         answer = _Answer(send)
-        bounded = _Body(receive)
+        bounded = _Body(receive, self._held)
         try:
             headers = _headers(scope)
             self._check(scope, headers)
@@ -106,6 +107,8 @@ class Guard:
                     raise
                 ends = Refused(503, "the server ends", "Ask again: another may be there.")
                 await refusal(ends)(scope, receive, answer)
+        finally:
+            bounded.let_go()
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         _check_path(scope)
@@ -132,13 +135,24 @@ class Guard:
             raise Refused(415, "a body must be application/json")
 
 
+class _Held:
+    """``size`` is how many bytes of bodies are held for requests that have not been answered."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
 class _Body:
     """A request's body as it comes: no larger and no slower than it may be."""
 
-    __slots__ = ("_receive", "_size", "_until", "_whole")
+    __slots__ = ("_all", "_held", "_receive", "_size", "_until", "_whole")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, bodies: _Held) -> None:
         self._receive = receive
+        self._all = bodies
+        self._held = 0
         self._size = 0
         self._until: float | None = None
         self._whole = False
@@ -149,7 +163,25 @@ class _Body:
             while message.get("more_body") and self._size < limits.PATIENCE_BYTES:
                 message = await self._next()
             raise _too_large()
+        self._hold(len(message.get("body", b"")))
+        if self._all.size > limits.LARGEST_BODIES and self._size > limits.SMALL_BODY:
+            self.let_go()
+            while message.get("more_body") and self._size < limits.PATIENCE_BYTES:
+                message = await self._next()
+            raise Refused(
+                503,
+                f"all bodies together have more than {limits.LARGEST_BODIES} bytes",
+                headers={"connection": "close"},
+            )
         return message
+
+    def let_go(self) -> None:
+        """Hold nothing of it any more."""
+        self._hold(-self._held)
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        self._all.size += size
 
     async def swallow(self, length: int) -> None:
         """Read a body that is too large, as far as that is bearable, and refuse it."""

@@ -8,6 +8,9 @@ LONGEST_URL = 16 * 1024
 LARGEST_HEAD = 32 * 1024
 #: A request's body, in bytes: 413.
 LARGEST_BODY = 4 * 1024 * 1024
+#: All bodies together that are held at the same time, in bytes; beyond, those of more than so many
+#: bytes are refused: 503.
+LARGEST_BODIES, SMALL_BODY = 64 * 1024 * 1024, 64 * 1024
 #: A body that is too large is read to its end up to so many bytes, so that the client, which may
 #: not listen before it has sent all, gets to hear why it was refused.
 PATIENCE_BYTES = 64 * 1024 * 1024

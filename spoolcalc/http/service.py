@@ -125,7 +125,7 @@ class Service:
         """Return a job's id; of the name of a file that is no job yet, once it is one."""
         if is_id(word):
             return word
-        with self.watcher.listening() as waiter:
+        with self.watcher.adopting() as waiter:
             client.wakes(waiter)
             while True:
                 try:

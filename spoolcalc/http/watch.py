@@ -109,23 +109,36 @@ class Watcher:
     @contextmanager
     def awaiting(self, ids: Collection[str]) -> Iterator[Waiter]:
         """Wake a waiter when one of these jobs may have ended."""
-        if self._waits >= MOST_WAITS:
-            raise Refused(503, f"{MOST_WAITS} requests wait, which is the most")
         waiter = Waiter(self)
-        self._waits += 1
         ids = dict.fromkeys(ids)  # one that is named twice is left once
         for job_id in ids:
             self._jobs.setdefault(job_id, set()).add(waiter)
         self._bell.wake()
         try:
-            yield waiter
+            with self._counted():
+                yield waiter
         finally:
-            self._waits -= 1
             for job_id in ids:
                 waiting = self._jobs[job_id]
                 waiting.discard(waiter)
                 if not waiting:
                     del self._jobs[job_id]
+
+    @contextmanager
+    def adopting(self) -> Iterator[Waiter]:
+        """Wake a waiter when a file may have become a job."""
+        with self._counted(), self.listening() as waiter:
+            yield waiter
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        if self._waits >= MOST_WAITS:
+            raise Refused(503, f"{MOST_WAITS} requests wait, which is the most")
+        self._waits += 1
+        try:
+            yield
+        finally:
+            self._waits -= 1
 
     @contextmanager
     def listening(self) -> Iterator[Waiter]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 import time
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from spoolcalc import Spool
 from spoolcalc.http import limits
 
 if TYPE_CHECKING:
@@ -213,6 +216,74 @@ def test_methods_that_are_not_taken(http: Server) -> None:
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
     assert http.ask("PUT", "/api/v1/jobs", {}).status == 405
     assert http.ask("OPTIONS", "/api/v1/jobs").status == 405
+
+
+def answers(url: str, *requests: bytes) -> Iterator[bytes]:
+    """Send requests on connections of their own, and give the status line of each answer."""
+    port = int(url.rpartition(":")[2])
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            for _ in requests
+        ]
+        for connection, request in zip(connections, requests, strict=True):
+            connection.sendall(request)
+        for connection in connections:
+            with connection.makefile("rb") as stream:
+                yield stream.readline()
+
+
+def test_pages_that_are_opened_at_once_are_counted(
+    http_loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any]
+) -> None:
+    """All that ask before the first is answered; those that close leave room."""
+    monkeypatch.setattr("spoolcalc.http.events.MOST_STREAMS", 2)
+    ask = b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with http_loop.server(tmp_path / "spool") as url:
+        gate = threading.Event()
+        http_loop.loop.call_soon_threadsafe(gate.wait, 0.3)
+        said = sorted(line[9:12] for line in answers(url, *[ask] * 6))
+        assert said == [b"200"] * 2 + [b"503"] * 4
+        until(lambda: next(answers(url, ask))[9:12] == b"200")
+        assert next(answers(url, ask.replace(b"GET", b"HEAD")))[9:12] == b"405"
+
+
+def test_waits_for_files_are_counted(
+    http_loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those for jobs are."""
+    monkeypatch.setattr("spoolcalc.http.watch.MOST_WAITS", 1)
+    spool = Spool(tmp_path / "spool", create=True)
+    (tmp_path / "spool" / "inbox" / "file.json").write_text("{}")
+    asks = [
+        f"GET /api/v1/job/{word}?wait=1 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        for word in ("file", spool.submit("add", ["1", "2"]))
+    ]
+    with http_loop.server(tmp_path / "spool") as url:
+        said = sorted(line[9:12] for line in answers(url, *asks))
+    assert said[-1] == b"503"
+    assert b"503" not in said[:-1]
+
+
+def test_bodies_have_a_limit_together(
+    http_loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any]
+) -> None:
+    """Who holds some back keeps others from sending large ones, and from sending small ones not."""
+    monkeypatch.setattr(limits, "LARGEST_BODIES", 1_000_000)
+    head = b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+    def held(size: int, missing: int) -> bytes:
+        return head + b"Content-Length: %d\r\n\r\n" % size + b" " * (size - missing)
+
+    with http_loop.server(tmp_path / "spool") as url:
+        port = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(held(600_000, 1))
+            for _ in range(20):  # with each of these it has read more of that
+                assert next(answers(url, held(1, 0)))[9:12] == b"400"
+            assert next(answers(url, held(600_000, 0)))[9:12] == b"503"
+            assert next(answers(url, held(60_000, 0)))[9:12] == b"400"
+        until(lambda: next(answers(url, held(600_000, 0)))[9:12] == b"400")
 
 
 def test_commands_are_off_unless_allowed(serve: Callable[..., Server]) -> None:
