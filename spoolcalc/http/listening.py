@@ -145,7 +145,10 @@ def hosts(listeners: Sequence[socket.socket], allowed: Sequence[str]) -> set[str
 
 
 def read_token(path: str) -> bytes:
-    """Return the token in a file, which only its owner may read."""
+    """Return the token in a file, which only its owner may read.
+
+    A file of somebody else's, like root's, may be there for a group to read, and for no others.
+    """
     try:
         found = reading.read(os.path.realpath(path), _LARGEST)
     except reading.Unreadable as error:
@@ -153,8 +156,12 @@ def read_token(path: str) -> bytes:
     if found is None:
         raise UsageError(f"there is no file {path}", "It has the token, in one line.")
     data, status = found
-    if status.st_mode & 0o077 and status.st_uid == os.geteuid():
-        raise NotYours(f"others may read {path}", f"Run: chmod go= {path}")
+    if status.st_uid == os.geteuid():
+        strangers, remedy = 0o077, "go="
+    else:
+        strangers, remedy = 0o027, "g-w,o="
+    if status.st_mode & strangers:
+        raise NotYours(f"others may read {path}, or write it", f"Run: chmod {remedy} {path}")
     token = data.strip()
     if len(token) < SHORTEST_TOKEN or not token.isascii() or b" " in token or b"\n" in token:
         raise UsageError(

@@ -69,6 +69,8 @@ def test_no_other_command_loads_it(words: list[str], run: Callable[..., Ran]) ->
         ("--token-file missing", 2, "there is no file missing"),
         ("--token-file short", 2, "holds no token"),
         ("--token-file open", 7, "others may read open"),
+        ("--token-file theirs", 7, "others may read theirs"),
+        ("--token-file group's", 7, "others may read group's"),
         ("--socket spool/format.json", 2, "and no socket"),
         ("--socket=", 2, "not a path: ''"),
         ("--socket missing/socket", 7, "missing/socket"),
@@ -79,10 +81,17 @@ def test_bad_options(
     options: str, code: int, said: str, run: Callable[..., Ran], commands: Commands, tmp_path: Path
 ) -> None:
     """They are told, and it does not start."""
-    for name, token, mode in (("short", "abc", 0o600), ("open", "a" * 32, 0o644)):
+    for name, token, mode in (
+        ("short", "abc", 0o600),
+        ("open", "a" * 32, 0o644),
+        ("theirs", "a" * 32, 0o666),
+        ("group's", "a" * 32, 0o660),
+    ):
         file = commands.home / name
         file.write_text(token)
         file.chmod(mode)
+        if os.geteuid() == 0 and name in ("theirs", "group's"):
+            os.chown(file, 65534, 65534)
     Spool(commands.home / "spool", create=True)
     ended = run("serve", *options.split())
     assert ended.returncode == code
