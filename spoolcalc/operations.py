@@ -102,6 +102,11 @@ class _Command(Operation):
         super().check_one(index, operand)
         if index == 0 and not operand:
             raise BadOperands(f"operand 1 of {self.name} is empty; it is the command to run")
+        try:
+            operand.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            told = f"operand {index + 1} of {self.name} has half a character in it"
+            raise BadOperands(f"{told}: {shown(operand)}") from None
 
 
 def _run_elsewhere() -> Function:

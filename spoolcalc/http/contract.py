@@ -179,6 +179,11 @@ def _paths() -> dict[str, Any]:
                 [
                     job_id,
                     _in_path("stream", "", "stdout", enum=["stdout", "stderr"]),
+                    _query(
+                        "tail",
+                        "So many bytes of the end of it.",
+                        {"type": "integer", "minimum": 1, "maximum": limits.LARGEST_TAIL},
+                    ),
                 ],
                 _text("application/octet-stream") | _problems(404, 409, 410),
             ),

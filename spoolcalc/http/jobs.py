@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -17,13 +18,14 @@ from spoolcalc import lookup, reading
 from spoolcalc import output as terminal
 from spoolcalc.errors import NoSuchJob, NotFinished, SpoolError, UsageError
 from spoolcalc.http.asked import Query
+from spoolcalc.http.limits import LARGEST_TAIL
 from spoolcalc.http.problems import Refused, problem
 from spoolcalc.http.submitting import told
 from spoolcalc.job import COMMAND, State
 from spoolcalc.render.jobs import failure, too_late
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
@@ -65,19 +67,23 @@ class Jobs:
             if response is None:
                 raise lookup.output_gone(self._service.spool.layout, job)
         else:
-            response = Delivery(_once((job.result or "") + "\n"), "text/plain; charset=utf-8")
+            data = _encoded((job.result or "") + "\n")
+            response = Delivery(_once(data), len(data), "text/plain; charset=utf-8")
         if not keep and job.state is State.COMPLETED:
             response.then = lambda: self._service.call(self._service.spool.fetch, job.id)
         return response
 
     async def output(self, request: Request) -> Response:
         """Give what a command has written so far to its stdout or stderr, in its newest attempt."""
-        Query(request)
+        query = Query(request, "tail")
+        tail = None
+        if query.text("tail") is not None:
+            tail = query.whole("tail", LARGEST_TAIL, LARGEST_TAIL)
         job = await self._service.find(request.path_params["id"])
         stream = request.path_params["stream"]
         if stream not in ("stdout", "stderr"):
             raise Refused(404, "there are stdout and stderr")
-        response = await self._written(job, stream)
+        response = await self._written(job, stream, tail)
         if response is None:
             raise Refused(404, f"job {job.id} has written nothing")
         return response
@@ -136,38 +142,62 @@ class Jobs:
             more = await self._service.call(lookup.beside, self._service.spool.layout, job)
         return Response(json.dumps(told(job, **more)) + "\n", media_type="application/json")
 
-    async def _written(self, job: Job, stream: str) -> Delivery | None:
-        """Return what a command wrote, as bytes; None if there is no such file."""
+    async def _written(self, job: Job, stream: str, tail: int | None = None) -> Delivery | None:
+        """Return what a command has written, or the end of it; None if there is no such file."""
         path = await self._service.call(lookup.output_of, self._service.spool.layout, job, stream)
         descriptor = None if path is None else await self._service.call(reading.plain_file, path)
         if descriptor is None:
             return None
-        return Delivery(self._chunks(descriptor), "application/octet-stream")
+        whole = os.fstat(descriptor).st_size
+        size = whole if tail is None else min(whole, tail)
+        chunks = self._chunks(descriptor, whole - size, whole)
+        return Delivery(chunks, size, "application/octet-stream")
 
-    async def _chunks(self, descriptor: int) -> AsyncIterator[bytes]:
+    async def _chunks(self, descriptor: int, place: int, end: int) -> AsyncGenerator[bytes, None]:
         try:
-            while data := await self._service.call(os.read, descriptor, _CHUNK):
+            while place < end:
+                most = min(_CHUNK, end - place)
+                data = await self._service.call(os.pread, descriptor, most, place)
+                if not data:
+                    break
+                place += len(data)
                 yield data
         finally:
             os.close(descriptor)
 
 
 class Delivery(Response):
-    """An answer in chunks; ``then`` is called when all has left and the client is still there."""
+    """An answer in chunks; ``then`` is called when all has left and the client is still there.
 
-    def __init__(self, chunks: AsyncIterator[bytes], media_type: str) -> None:
+    The answer ends once ``then`` has been called.  Clients of HTTP/1.0, which know no chunks, are
+    told that there are ``size`` bytes, and get the last one then.
+    """
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], size: int, media_type: str) -> None:
         super().__init__(media_type=media_type)
         del self.headers["content-length"]
         self.then: Callable[[], Awaitable[object]] | None = None
         self._chunks = chunks
+        self._size = size
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        await send(
-            {"type": "http.response.start", "status": 200, "headers": list(self.raw_headers)}
-        )
-        async for chunk in self._chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        knows_chunks = scope["http_version"] != "1.0"
+        last = b""
+        if not knows_chunks:
+            self.headers["content-length"] = str(self._size)
+        async with aclosing(self._chunks):
+            await send(
+                {"type": "http.response.start", "status": 200, "headers": list(self.raw_headers)}
+            )
+            sent = 0
+            async for chunk in self._chunks:
+                sent += len(chunk)
+                if sent == self._size and not knows_chunks:
+                    chunk, last = chunk[:-1], chunk[-1:]  # noqa: PLW2901 - the rest of it
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                if sent < self._size and await _is_gone(receive):
+                    return  # nobody hears the rest
         # Returns when nothing is left in this process.
         await send({"type": "http.response.body", "body": b"", "more_body": True})
         if self.then is not None and not await _is_gone(receive):
@@ -179,14 +209,18 @@ class Delivery(Response):
                 # Without its end the client knows that something went wrong; it can ask again.
                 terminal.tell_error(error)
                 return
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
-async def _once(text: str) -> AsyncIterator[bytes]:
+async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
+    yield data
+
+
+def _encoded(text: str) -> bytes:
     try:
-        yield text.encode("utf-8")
+        return text.encode("utf-8")
     except UnicodeEncodeError:  # half a character, from an operation of somebody's
-        yield text.encode("utf-8", "backslashreplace")
+        return text.encode("utf-8", "backslashreplace")
 
 
 async def _is_gone(receive: Receive) -> bool:

@@ -30,6 +30,8 @@ MOST_JOBS = 256
 PAGE, LARGEST_PAGE = 100, 1000
 #: Documents that are read for one page of a list that is filtered.
 MOST_READ = 10_000
+#: How many bytes of the end of an output may be asked for; all of it has no limit.
+LARGEST_TAIL = 999_999
 #: What a refused client should wait, in seconds, before it tries again.
 RETRY_AFTER = 2
 #: Seconds that requests in flight have to end when the server is told to.

@@ -339,6 +339,41 @@ def test_retrying(http: Server) -> None:
     assert (status, detail, code) == (409, f"job {job_id} is pending", 2)
 
 
+def test_the_end_of_what_a_command_wrote(http: Server) -> None:
+    """So many bytes of it, or all if there are fewer."""
+    job_id = http.jobs.command(b"0123456789")
+    output = f"{API}/job/{job_id}/output/stdout"
+    assert http.get(f"{output}?tail=3").body == b"789"
+    assert http.get(f"{output}?tail=99").body == b"0123456789"
+    assert http.get(output).body == b"0123456789"
+    for bad in ("0", "-1", "x", "", "1000000"):
+        assert http.get(f"{output}?tail={bad}").status == 400
+
+
+def test_a_client_of_http_1_0_gets_no_chunks(http: Server) -> None:
+    """It is told how long a result is, and the job is retrieved when it has the end of it."""
+    for job_id, text in (
+        (http.jobs.completed("35"), b"35\n"),
+        (http.jobs.command(b"x" * 200_000), b"x" * 200_000),
+        (http.jobs.command(b""), b""),
+    ):
+        path = f"{API}/job/{job_id}/result"
+        said = http.raw(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        head, _, body = said.partition(b"\r\n\r\n")
+        assert body == text
+        assert f"content-length: {len(text)}".encode() in head
+        assert b"transfer-encoding" not in head
+        assert http.jobs.state(job_id) is State.RETRIEVED
+
+
+def test_a_command_of_half_a_character_is_refused(http: Server) -> None:
+    """No worker could run it."""
+    fields = {"operation": "exec", "operands": ["echo", "\ud800"], "cwd": "/"}
+    assert "operand 2 of exec has half a character" in words(http.post(f"{API}/jobs", fields))[1]
+    odd = {**fields, "operands": ["echo", "\udcff"]}  # a byte that is no UTF-8
+    assert http.post(f"{API}/jobs", odd).status == 202
+
+
 def test_marking_a_result_as_kept(http: Server) -> None:
     """For who has printed it first; what has not ended cannot be."""
     job_id = http.jobs.completed()
