@@ -43,6 +43,7 @@ _KINDS = {
     "page.html": "text/html; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "story.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 

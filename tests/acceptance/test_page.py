@@ -15,6 +15,7 @@ from spoolcalc import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from conftest import Process
     from http_server import Server
@@ -151,6 +152,100 @@ def test_an_old_job_is_seen_to_end(browser: Browser) -> None:
         browser.server.spool.cancel(job_id)
         jobs.pending()
         page.wait_for_selector("#fields dd.state-failed")
+
+
+def test_a_message_ends_with_its_cause(browser: Browser) -> None:
+    """When the spool is back, nothing says any more that it is gone."""
+    spool = browser.server.spool.path
+    with browser.page() as page:
+        page.wait_for_selector("#live:has-text('live')")
+        os.rename(spool, f"{spool}.away")
+        try:
+            page.wait_for_selector("#message.bad:has-text('there is no spool')")
+        finally:
+            os.rename(f"{spool}.away", spool)
+        page.wait_for_selector("#message", state="hidden")
+
+
+def test_a_token_is_asked_for_until_it_is_right(
+    browser: Browser, serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    """What can be no token is told at once, a wrong one is asked for again; then all is well."""
+    token = "0123456789abcdef"
+    (tmp_path / "token").write_text(token)
+    (tmp_path / "token").chmod(0o600)
+    browser.server = serve("--token-file", str(tmp_path / "token"))
+    with browser.page() as page:
+        for wrong, said in (("€uro", "ASCII"), ("wrong", "this is not it")):
+            page.fill("#token", wrong)
+            page.keyboard.press("Enter")
+            page.wait_for_selector(f"#message.bad:has-text('{said}')")
+            page.wait_for_selector("#token-form")
+        page.fill("#token", token)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#live:has-text('live')")
+        page.wait_for_selector("#message", state="hidden")
+        page.wait_for_selector("#token-form", state="hidden")
+    browser.troubles = [trouble for trouble in browser.troubles if "status of 401" not in trouble]
+    browser.asked.clear()  # it was another server
+
+
+def test_what_comes_of_a_submit_is_seen_on_a_phone(browser: Browser) -> None:
+    """The message, good or bad, and the job's story, without scrolling."""
+    seen = (
+        "id => { const it = document.getElementById(id).getBoundingClientRect();"
+        " return it.top >= 0 && it.bottom <= innerHeight && it.height > 0; }"
+    )
+    with browser.page(viewport={"width": 360, "height": 740}) as page:
+        page.wait_for_selector("#operation option", state="attached")
+        page.fill("#operands", "1 x")
+        page.click("#submit button")
+        page.wait_for_selector("#message.bad:has-text('operand 2 of add is not a number')")
+        assert page.evaluate(seen, "message")
+        page.fill("#operands", "1 2")
+        page.click("#submit button")
+        page.wait_for_selector("#message.good:has-text('Submitted')")
+        assert page.evaluate(seen, "message")
+        assert page.evaluate(seen, "story-title")
+        assert page.evaluate("document.activeElement.id") == "story-title"
+    browser.troubles = [trouble for trouble in browser.troubles if "status of 400" not in trouble]
+
+
+def test_the_end_of_a_long_output_is_shown(browser: Browser) -> None:
+    """And no more of it is asked for."""
+    job_id = browser.server.jobs.command(b"begin" + b"x" * 1_000_000 + "€nd".encode())
+    with browser.page(f"/#{job_id}") as page:
+        page.wait_for_selector("#outputs pre:has-text('€nd')")
+        text = page.inner_text("#outputs pre")
+    assert text.startswith("…x")
+    assert len(text) <= 20_001
+    assert [url.partition("?")[2] for url in browser.asked if "/output/stdout" in url] == [
+        "tail=20001"
+    ]
+
+
+def test_going_back_and_further(browser: Browser) -> None:
+    """Back from a job is the page without it; the last page of a list leaves the focus in it."""
+    for _ in range(21):
+        browser.server.jobs.pending()
+    with browser.page() as page:
+        page.click("#jobs a >> nth=0")
+        page.wait_for_selector("#story-title:has-text('add')")
+        page.go_back()
+        page.wait_for_selector("#story", state="hidden")
+        page.focus("#more")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#more", state="hidden")
+        assert page.evaluate("document.activeElement.closest('tr').rowIndex") == 21
+        page.set_viewport_size(DESK)
+        words = ["1", "12345678901234567890" * 4]
+        browser.server.spool.submit("mul", words, priority=0, label="nightly")
+        page.wait_for_selector("#jobs td:has-text('nightly')")
+        lines = (
+            "cell => { const range = document.createRange(); range.selectNodeContents(cell);"
+            " return range.getClientRects().length; }"
+        )
+        assert page.locator("#jobs td:has-text('nightly')").evaluate(lines) == 1
 
 
 def test_what_is_wrong_is_told(browser: Browser) -> None:

@@ -1,17 +1,12 @@
-// The page of `spool serve`: what the server pushes, shown; what people ask, sent.
+// The page of `spool serve`: what the server pushes, shown; what people ask, sent. story.js has
+// what belongs to one job.
 // Text only ever becomes text: nothing that comes from a job is taken for HTML.
 "use strict";
 
 const API = "/api/v1";
 const STATES = ["blocked", "delayed", "pending", "wip", "completed", "failed", "retrieved"];
-const ENDED = ["completed", "failed", "retrieved"];
-const FIELDS = [
-  "id", "status", "operation", "operands", "result", "error", "reason", "exit_code", "label", "key",
-  "submitted", "last_updated", "completed_on", "worker", "priority", "timeout", "retries", "backoff",
-  "not_before", "after", "exact", "precision", "command", "cut", "progress",
-];
 const $ = (id) => document.getElementById(id);
-const page = { state: "pending", snapshot: null, shown: null, older: [], next: null, usages: {}, renewing: null };
+const page = { state: "pending", snapshot: null, shown: null, older: [], next: null, usages: {}, renewing: null, about: "", listening: false };
 
 function make(tag, text, attributes = {}) {
   const element = document.createElement(tag);
@@ -40,10 +35,16 @@ function keep(parent, items, tag, fill) {
   for (const element of old.values()) element.remove();
 }
 
-function say(text, kind) {
+// `about` is what ends a message by itself: a good answer to what it is about.
+function say(text, kind, about = "") {
+  page.about = about;
   $("message").textContent = text;
   $("message").className = kind;
   $("message").hidden = text === "";
+}
+
+function unsay(about) {
+  if (page.about === about) say("", "");
 }
 
 function headers(more = {}) {
@@ -59,18 +60,28 @@ async function ask(method, path, body) {
   }
   const response = await fetch(path, options);
   if (response.status === 401) askForToken();
+  else unsay("token");
   const kind = response.headers.get("content-type") || "";
   const told = kind.includes("json") ? await response.json() : await response.text();
-  if (!response.ok) throw new Error([told.detail, told.hint].filter(Boolean).join("\n"));
-  return told;
+  if (response.ok) return told;
+  const error = new Error([told.detail, told.hint].filter(Boolean).join("\n"));
+  if (response.status === 401) error.about = "token";
+  throw error;
 }
 
-async function attempt(action) {
+async function attempt(action, about = "") {
   try {
     await action();
+    if (about) unsay(about);
   } catch (error) {
-    say(error.message, "bad");
+    say(error.message, "bad", error.about || about);
   }
+}
+
+// What people do ends what was said before.
+function act(action) {
+  say("", "");
+  return attempt(action);
 }
 
 function askForToken() {
@@ -82,12 +93,15 @@ function askForToken() {
 
 // Not EventSource, which cannot send a token.
 async function listen() {
+  if (page.listening) return;
+  page.listening = true;
   let pause = 500;
   for (;;) {
     try {
       const response = await fetch(`${API}/events`, { headers: headers(), cache: "no-store" });
       if (response.status === 401) {
         $("live").textContent = "a token is needed";
+        page.listening = false;
         askForToken();
         return;
       }
@@ -119,8 +133,10 @@ function take(part) {
   const data = lines.find((line) => line.startsWith("data: "));
   if (!event || !data) return;
   const told = JSON.parse(data.slice(6));
-  if (event === "event: trouble") say([told.error, told.hint].join("\n"), "bad");
+  if (event === "event: trouble") say([told.error, told.hint].join("\n"), "bad", "spool");
   if (event !== "event: spool") return;
+  unsay("spool");
+  unsay("token");
   page.snapshot = told;
   draw();
 }
@@ -193,135 +209,13 @@ function drawList() {
 }
 
 async function more() {
+  const before = $("jobs").children.length;
   const path = page.next || `${API}/jobs?state=${page.state}&limit=100`;
   const told = await ask("GET", path);
   page.next = told.next;
   page.older.push(...told.jobs);
   drawList();
-}
-
-// --- one job -------------------------------------------------------------------------------------
-
-function link(job) {
-  return make("a", job.id, { href: `#${job.id}`, class: "id" });
-}
-
-function what(job) {
-  return [job.operation, ...job.operands].join(" ");
-}
-
-function short(text) {
-  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
-}
-
-function written(value) {
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
-}
-
-// The shown job is asked for anew when the snapshot does not have it: as long as it has not ended,
-// and once it has, when the number of those of its state changes.
-function drawStory() {
-  const shown = page.shown;
-  if (!shown) return;
-  for (const [state, jobs] of Object.entries(page.snapshot.jobs)) {
-    const job = jobs.find((each) => each.id === shown.id);
-    if (job && (state !== shown.status || JSON.stringify(job) !== JSON.stringify(shown))) {
-      tell(job);
-      return;
-    }
-  }
-  const present = page.snapshot.jobs[shown.status].some((job) => job.id === shown.id);
-  const moved = page.snapshot.counts[shown.status] !== page.counts?.[shown.status];
-  page.counts = page.snapshot.counts;
-  if (!present && (moved || !ENDED.includes(shown.status))) attempt(() => renew(shown.id));
-}
-
-async function renew(id) {
-  if (page.renewing === id) return;
-  page.renewing = id;
-  try {
-    const job = await ask("GET", `${API}/job/${id}`);
-    if (page.shown?.id === id) tell(job);
-  } finally {
-    page.renewing = null;
-  }
-}
-
-async function open(word) {
-  say("", "");
-  const job = await ask("GET", `${API}/job/${encodeURIComponent(word)}`);
-  tell(job);
-  $("story-title").focus();
-}
-
-function tell(job) {
-  const moved = !page.shown || page.shown.id !== job.id || page.shown.status !== job.status;
-  page.shown = job;
-  $("story").hidden = false;
-  $("story-title").textContent = `Job ${what(job)}`.slice(0, 100);
-  const rows = FIELDS.filter((name) => {
-    const value = job[name];
-    return value !== null && value !== "" && !(Array.isArray(value) && !value.length);
-  }).map((name) => [name, job[name]]);
-  const parts = rows.flatMap(([name, value]) => [[`${name}:`, name], [name, value]]);
-  keepPairs($("fields"), parts, job.status);
-  keep($("attempts"), job.attempts.map((a, n) => [String(n), a]), "li", (li, a) => {
-    li.textContent = `${a.started || ""} to ${a.ended} ${a.end} by ${a.worker}${a.error ? `: ${a.error}` : ""}`;
-  });
-  if (moved) drawActions(job);
-  if (job.operation === "exec") attempt(() => drawOutputs(job));
-  else $("outputs").replaceChildren();
-}
-
-function keepPairs(list, parts, state) {
-  const elements = parts.map(([key, value], n) => {
-    if (n % 2 === 0) return make("dt", value.replaceAll("_", " "));
-    const dd = make("dd", key === "operands" ? value.join(" ") : written(value));
-    if (key === "status") dd.className = `state-${state}`;
-    return dd;
-  });
-  list.replaceChildren(...elements);
-}
-
-function drawActions(job) {
-  const buttons = [];
-  const ended = ENDED.includes(job.status);
-  if (job.status === "failed") buttons.push(["Retry", () => act("POST", "/retry", "It runs again.")]);
-  if (!ended) buttons.push(["Cancel", () => act("DELETE", "", "It was cancelled.")]);
-  if (job.status === "completed") buttons.push(["Fetch", () => act("POST", "/retrieved", "It counts as retrieved now.")]);
-  buttons.push(["Close", close]);
-  const had = $("actions").contains(document.activeElement);
-  $("actions").replaceChildren(...buttons.map(([text, action]) => {
-    const button = make("button", text, { type: "button", class: text === "Close" ? "quiet" : "" });
-    button.addEventListener("click", () => attempt(action));
-    return button;
-  }));
-  if (had) $("actions").firstElementChild.focus();
-}
-
-async function act(method, rest, done) {
-  const job = await ask(method, `${API}/job/${page.shown.id}${rest}`);
-  say(`${what(job)}: ${done}`, "good");
-  tell(job);
-}
-
-function close() {
-  page.shown = null;
-  $("story").hidden = true;
-  history.replaceState(null, "", location.pathname);
-  $("main").focus();
-}
-
-async function drawOutputs(job) {
-  const blocks = [];
-  for (const stream of ["stdout", "stderr"]) {
-    if (!job.output || !job.output[stream]) continue;
-    const text = await ask("GET", `${API}/job/${job.id}/output/${stream}`);
-    if (!text) continue;
-    const shown = text.length > 20000 ? `…${text.slice(-20000)}` : text;
-    blocks.push(make("h3", stream), make("pre", shown, { tabindex: "0", role: "region", "aria-label": stream }));
-  }
-  if (page.shown && page.shown.id === job.id) $("outputs").replaceChildren(...blocks);
+  if ($("more").hidden) ($("jobs").children[before]?.querySelector("a") || $("main")).focus();
 }
 
 // --- what people ask -----------------------------------------------------------------------------
@@ -345,6 +239,7 @@ async function submit() {
   say(`Submitted: ${job.id}`, "good");
   tell(job);
   history.replaceState(null, "", `#${job.id}`);
+  $("story-title").focus();
 }
 
 async function begin() {
@@ -363,13 +258,14 @@ function showUsage() {
 
 async function fromAddress() {
   const word = decodeURIComponent(location.hash.slice(1));
+  if (!word && page.shown) hide();
   if (word && word !== "main" && (!page.shown || page.shown.id !== word)) await open(word);
 }
 
 function on(id, event, action) {
   $(id).addEventListener(event, (it) => {
     it.preventDefault();
-    attempt(action);
+    act(action);
   });
 }
 
@@ -378,7 +274,9 @@ on("search", "submit", async () => { await open($("word").value.trim()); });
 on("operation", "change", async () => showUsage());
 on("more", "click", more);
 on("token-form", "submit", async () => {
-  sessionStorage.setItem("token", $("token").value.trim());
+  const token = $("token").value.trim();
+  if (!/^[!-~]+$/.test(token)) throw new Error("A token is of ASCII characters, without spaces.");
+  sessionStorage.setItem("token", token);
   $("token-form").hidden = true;
   start();
 });
