@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +16,8 @@ from spoolcalc.ids import is_id, new_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from http_server import Server
+    from conftest import Jobs
+    from http_server import Loop, Server
 
 API = "/api/v1"
 
@@ -364,6 +368,28 @@ def test_a_client_of_http_1_0_gets_no_chunks(http: Server) -> None:
         assert f"content-length: {len(text)}".encode() in head
         assert b"transfer-encoding" not in head
         assert http.jobs.state(job_id) is State.RETRIEVED
+
+
+def test_what_nobody_stays_for_is_not_read(
+    http_loop: Loop, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that leaves in the middle of an output leaves its rest on the disk."""
+    job_id = jobs.command(b"x" * 20_000_000)
+    reads: list[int] = []
+    pread = os.pread
+
+    def counting(descriptor: int, size: int, place: int) -> bytes:
+        reads.append(size)
+        return pread(descriptor, size, place)
+
+    monkeypatch.setattr(os, "pread", counting)
+    with http_loop.server(Path(jobs.spool.path)) as url:
+        port = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            path = f"{API}/job/{job_id}/output/stdout"
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert connection.recv(12) == b"HTTP/1.1 200"
+    assert 0 < sum(reads) < 15_000_000
 
 
 def test_a_command_of_half_a_character_is_refused(http: Server) -> None:
