@@ -90,7 +90,8 @@ def checked_url(url: str) -> str:
     return url
 
 
-def _layout(path: str, *, shared: bool = False) -> Layout:
+def check_directory(path: str) -> None:
+    """Raise UsageError if a spool's path cannot be that of a directory: it is a server's URL."""
     if is_url(path):
         raise UsageError(
             f"{path} is the URL of a server, and this needs the directory",
@@ -99,6 +100,10 @@ def _layout(path: str, *, shared: bool = False) -> Layout:
         )
     if not path or "\0" in path:
         raise UsageError(f"not a path: {path!r}")
+
+
+def _layout(path: str, *, shared: bool = False) -> Layout:
+    check_directory(path)
     try:
         return Layout(path, shared=shared)
     except FileNotFoundError as error:

@@ -36,6 +36,7 @@ def unit(
         raise UsageError("--user-name is for the system's units, which --user does not make")
     if spool is None:
         spool = access.default_path() if own else systemd.SYSTEM_SPOOL
+    access.check_directory(spool)
     spool = os.path.abspath(spool)
     runs_as = None if own else user or systemd.SYSTEM_USER
     exists = reading.status(spool) is not None

@@ -69,6 +69,13 @@ def test_what_is_wrong_is_said(
     assert not (tmp_path / "units").exists()
 
 
+def test_a_server_s_url_is_no_spool_for_a_unit(run: Callable[..., Ran]) -> None:
+    """It is refused, and not taken for a path."""
+    ended = run("unit", "--user", env={"SPOOL_URL": "http://localhost:1"})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "is the URL of a server, and this needs the directory" in ended.stderr
+
+
 def test_they_are_written_and_what_is_next_is_told(run: Callable[..., Ran], tmp_path: Path) -> None:
     """The paths on stdout, the rest for people; a second time is as good as the first."""
     place = tmp_path / "a" / "units"
