@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from spoolcalc import files, operations
+from spoolcalc import files, operations, orphans
 from spoolcalc.errors import StorageFailure, UsageError, shown
 from spoolcalc.execute import is_light, work
 
@@ -133,6 +133,13 @@ class Engine:
             for path in self._output_of(claim):
                 with suppress(StorageFailure):  # who cleans removes it with the job
                     files.remove(path)
+
+    def kill(self, worker: str) -> None:
+        """Kill every process of this host that was started for a worker's jobs and can be found.
+
+        For what did not end when it was told to; what runs in a thread goes on.
+        """
+        orphans.kill_marked(worker)
 
     def close(self) -> None:
         """End the children; what runs in somebody else's executor cannot be ended."""

@@ -135,18 +135,11 @@ class Slots:
 
     def serve(self, worker: str) -> list[tuple[Slot, End]]:
         """Look after all of them; return those that have ended, which it lets go."""
-        ended = []
         now = time.monotonic()
-        for job_id, slot in list(self._slots.items()):
+        for slot in self._slots.values():
             if slot.due is not None and now >= slot.due:
                 slot.end(self._grace, "timeout")
-            watched = slot.run.descriptor
-            end = slot.run.poll()
-            if end is not None:
-                if watched is not None:
-                    self._bell.unwatch(watched)
-                del self._slots[job_id]
-                ended.append((slot, end))
+        ended = self._reap()
         if self._slots:
             self.look(worker)
         return ended
@@ -197,22 +190,35 @@ class Slots:
     def abandon(self) -> list[Slot]:
         """End all of them at once; return them when they have gone, whatever their end was.
 
-        One that cannot be made to end is returned all the same.
+        Of one that does not end, every process that can be found is killed; it is returned all the
+        same.
         """
         slots = list(self._slots.values())
         stubborn = [slot for slot in slots if not slot.run.kill(0)]
         until = time.monotonic() + HANGS
         while len(self._slots) > len(stubborn) and time.monotonic() < until:
-            for job_id, slot in list(self._slots.items()):
-                watched = slot.run.descriptor
-                if slot.run.poll() is not None:
-                    if watched is not None:
-                        self._bell.unwatch(watched)
-                    del self._slots[job_id]
+            self._reap()
             if len(self._slots) > len(stubborn):
                 self._bell.rest(0.05)
-        self._slots.clear()
+        if self._slots:  # before anybody else can have these jobs
+            for worker in {slot.claim.worker for slot in self._slots.values()}:
+                self._engine.kill(worker)
+            self._reap()
+            self._slots.clear()
         return slots
+
+    def _reap(self) -> list[tuple[Slot, End]]:
+        """Let go of those that have ended, and return them."""
+        ended = []
+        for job_id, slot in list(self._slots.items()):
+            watched = slot.run.descriptor
+            end = slot.run.poll()
+            if end is not None:
+                if watched is not None:
+                    self._bell.unwatch(watched)
+                del self._slots[job_id]
+                ended.append((slot, end))
+        return ended
 
     def _show(self, slot: Slot, fraction: float | None, text: str) -> None:
         told = {"fraction": fraction, "text": text, "at": timestamp(time.time())}
