@@ -16,7 +16,7 @@ import os
 from contextlib import suppress
 
 from spoolcalc import files, operations, orphans
-from spoolcalc.errors import StorageFailure, UsageError, shown
+from spoolcalc.errors import StorageFailure
 from spoolcalc.execute import is_light, work
 
 TYPE_CHECKING = False
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from spoolcalc.children import ChildExecutor
+    from spoolcalc.executors import Maker, OthersExecutor
     from spoolcalc.layout import Layout
     from spoolcalc.nursery import Nursery
     from spoolcalc.runs import Run
@@ -65,11 +66,16 @@ class Engine:
         self._timeout = timeout
         self._wake = wake
         self._commands = not layout.file_mode & 0o077 or operations.COMMAND in allow
-        self._make = None if executor in (PROCESS, THREAD) else _maker(executor)
+        self._make: Maker | None = None
+        if executor not in (PROCESS, THREAD):
+            from spoolcalc.executors import maker
+
+            self._make = maker(executor)
         self._threads = executor == THREAD
         self._unknown: set[str] = set()
         self._children: ChildExecutor | None = None
-        self._other: Executor | None = None
+        self._pool: Executor | None = None
+        self._other: OthersExecutor | None = None
         self._nursery: Nursery | None = None
 
     def knows(self, operation: str) -> bool:
@@ -114,9 +120,9 @@ class Engine:
         arguments = (claim.document["operation"], list(operands), job_id, attempt)
         future: Future[Any]
         if self.limit(claim) is None and self._threads:
-            future = self._executor().submit(work, *arguments, heard)
+            future = self._thread_pool().submit(work, *arguments, heard)
         elif self.limit(claim) is None and self._make is not None:
-            future = self._submit(work, *arguments)
+            future = self._others(self._make, claim.worker).submit(work, *arguments)
         else:
             future = self._child_executor(claim.worker).start(
                 work, arguments, on_message=lambda told: heard(*told)
@@ -139,18 +145,23 @@ class Engine:
 
         For what did not end when it was told to; what runs in a thread goes on.
         """
+        if self._other is not None:
+            self._other.kill()
         orphans.kill_marked(worker)
 
     def close(self) -> None:
-        """End the children; what runs in somebody else's executor cannot be ended."""
+        """End the children; what runs in a thread or somebody else's executor goes on."""
         if self._children is not None:
             self._children.shutdown()
             self._children = None
         if self._nursery is not None:
             self._nursery.close()
             self._nursery = None
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
         if self._other is not None:
-            self._other.shutdown(wait=False, cancel_futures=True)
+            self._other.close()
             self._other = None
 
     def _child_executor(self, worker: str) -> ChildExecutor:
@@ -163,25 +174,22 @@ class Engine:
             self._children = ChildExecutor(self._jobs, worker=worker)
         return self._children
 
-    def _executor(self) -> Executor:
-        if self._other is None:
-            if self._make is not None:
-                self._other = self._make(self._jobs)
-            else:
-                from concurrent.futures import ThreadPoolExecutor
+    def _thread_pool(self) -> Executor:
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
 
-                self._other = ThreadPoolExecutor(self._jobs, thread_name_prefix="spool job")
-        return self._other
+            self._pool = ThreadPoolExecutor(self._jobs, thread_name_prefix="spool job")
+        return self._pool
 
-    def _submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
-        """Submit to somebody else's executor; one that broke is replaced once."""
-        from concurrent.futures import BrokenExecutor
-
-        try:
-            return self._executor().submit(function, *arguments)
-        except BrokenExecutor:
+    def _others(self, make: Maker, worker: str) -> OthersExecutor:
+        if self._other is not None and self._other.worker != worker:
+            self._other.close()
             self._other = None
-            return self._executor().submit(function, *arguments)
+        if self._other is None:
+            from spoolcalc.executors import OthersExecutor
+
+            self._other = OthersExecutor(make, self._jobs, worker)
+        return self._other
 
     def _start_command(self, claim: Claim, operands: Sequence[str]) -> Run:
         from spoolcalc.command import Command
@@ -238,34 +246,3 @@ class Engine:
             "SPOOL_ATTEMPT": str(attempt),
             "SPOOL_DIR": self._layout.root,
         }
-
-
-def _maker(name: str) -> Callable[[int], Executor]:
-    """Return what makes the executor ``module:callable``, told how many jobs there are at once."""
-    module, colon, attribute = name.partition(":")
-    hint = "There are process and thread; or name a callable that gives one, as module:callable."
-    if not (module and colon and attribute):
-        raise UsageError(f"no such executor: {shown(name)}", hint)
-    from importlib import import_module
-
-    try:
-        found: Any = import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (Exception, SystemExit) as error:
-        why = " ".join(str(error).split())
-        raise UsageError(f"the executor {shown(name)} cannot be loaded: {why}", hint) from error
-    if not callable(found):
-        raise UsageError(f"the executor {shown(name)} is nothing that can be called", hint)
-
-    def make(jobs: int) -> Executor:
-        import inspect
-
-        try:
-            takes = "max_workers" in inspect.signature(found).parameters
-        except (TypeError, ValueError):
-            takes = False
-        executor: Executor = found(max_workers=jobs) if takes else found()
-        return executor
-
-    return make

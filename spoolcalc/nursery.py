@@ -78,7 +78,11 @@ class Nursery:
     def _start(self) -> socket.socket:
         self._channel, theirs = socket.socketpair()
         root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        guard = {orphans.GUARD: self.worker} if self.worker else {}
+        env = dict(os.environ)
+        if self.worker:
+            env[orphans.GUARD] = self.worker
+            if env.get(orphans.MARK) == self.worker:  # set for others: a guardian is no job
+                del env[orphans.MARK]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [
@@ -88,7 +92,7 @@ class Nursery:
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env={**os.environ, **guard},
+                env=env,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )

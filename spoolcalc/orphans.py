@@ -52,6 +52,36 @@ def die_with(parent: int, by: int = signal.SIGKILL) -> None:
         os.kill(os.getpid(), by)
 
 
+def bind_forks() -> None:
+    """Have each process that a main thread forks die with it; for this process, and for good.
+
+    What this one forks obeys signals as any process does, not as this one; a Ctrl-C on the terminal
+    is this one's business.  What another thread forks would die with that thread, and is let be.
+    """
+    import ctypes
+    import threading
+
+    own, forking, main = os.getpid(), 0, False
+    with suppress(AttributeError):
+        ctypes.CDLL(None).prctl  # noqa: B018 - looked up now: a child had better load nothing
+
+    def before() -> None:
+        nonlocal forking, main
+        forking, main = os.getpid(), threading.current_thread() is threading.main_thread()
+
+    def in_child() -> None:
+        if main:
+            die_with(forking)
+        if forking == own:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGHUP):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    os.register_at_fork(before=before, after_in_child=in_child)
+
+
 def adopt() -> None:
     """Become the parent of each descendant whose own parent ends."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)

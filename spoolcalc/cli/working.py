@@ -105,6 +105,8 @@ def work(
     """Run jobs, until SIGTERM or SIGINT; a second one breaks off the jobs at hand."""
 
     def action(path: str) -> int:
+        from spoolcalc import orphans
+        from spoolcalc.engine import PROCESS
         from spoolcalc.hooks import SECONDS
         from spoolcalc.job import SHORTEST_LEASE
         from spoolcalc.locks import try_alone
@@ -145,6 +147,8 @@ def work(
             hook_time=SECONDS if hook_time is None else hook_time,
             report=announcer or Log(**told),
         )
+        if executor != PROCESS:
+            orphans.bind_forks()
         try:
             return _run(worker, drain_time, announcer)
         finally:

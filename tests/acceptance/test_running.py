@@ -567,6 +567,51 @@ def test_operations_run_where_they_are_told_to(
     assert spool.find(bad).error == "ValueError: so it is"
 
 
+def below(pid: int) -> list[int]:
+    """Return all processes that were started by a process, or by one of those."""
+    found = [pid]
+    for parent in found:
+        found += [p for p in orphans._processes() if orphans._parent_of(p) == parent]
+    return found[1:]
+
+
+def lives(pid: int) -> bool:
+    """Tell whether a process goes on."""
+    return state_of(pid) not in ("", "Z")
+
+
+@pytest.mark.parametrize(
+    "executor", ["concurrent.futures:ProcessPoolExecutor", "blockops:spawning"]
+)
+@pytest.mark.parametrize("how", ["killed", "broken off"])
+def test_the_processes_of_others_executors_end_with_their_worker(
+    start: Start,
+    spool: Spool,
+    plugin: dict[str, str],
+    place: Path,
+    until: Until,
+    executor: str,
+    how: str,
+) -> None:
+    """Before its job is given on."""
+    job_id = submit(spool, "busy", str(place))
+    asked = ("work", "--executor", executor)
+    first = start(*asked, env=plugin)
+    until(lambda: list(place.iterdir()))
+    started = below(first.pid)
+    assert started
+    if how == "killed":
+        second = start(*asked, env=plugin)
+        first.signal(signal.SIGKILL)
+        until(lambda: f".{second.pid}." in worker_of(spool, job_id))
+        until(lambda: not any(map(lives, started)), 2)
+    else:
+        first.signal(signal.SIGTERM, signal.SIGINT)
+        until(lambda: spool.find(job_id).state is State.PENDING)
+        assert not any(map(lives, started))
+        assert first.end().returncode == 130
+
+
 @pytest.mark.parametrize(
     ("executor", "said"),
     [

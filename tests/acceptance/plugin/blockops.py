@@ -6,6 +6,8 @@ They run in a child of the worker, so that the worker is their parent.
 import os
 import signal
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from spoolcalc import Context
@@ -72,3 +74,8 @@ def report(directory: str, context: Context) -> str:
 def boom(text: str) -> str:
     """Raise an error."""
     raise ValueError(text)
+
+
+def spawning(max_workers: int) -> ProcessPoolExecutor:
+    """Give an executor whose processes are not forked from the worker."""
+    return ProcessPoolExecutor(max_workers, mp_context=get_context("spawn"))

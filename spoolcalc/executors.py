@@ -1,0 +1,99 @@
+"""Somebody else's executor, as ``module:callable`` names it, and the processes that it starts.
+
+What it starts on this host is ended with its worker, as far as it can be told: what it executes
+anew carries the worker's mark, what :mod:`multiprocessing` forks is known to that, and what the
+worker's main thread forks dies with the worker, if whoever runs the worker has called
+:func:`spoolcalc.orphans.bind_forks`.  What runs in a thread, on another host or in a service that
+was there before is not ended.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import BrokenExecutor
+
+from spoolcalc import orphans
+from spoolcalc.errors import UsageError, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor, Future
+    from multiprocessing.process import BaseProcess
+    from typing import Any
+
+    #: Makes an executor, told how many jobs there are at once.
+    Maker = Callable[[int], Executor]
+
+
+class OthersExecutor:
+    """What ``make`` gives for ``jobs`` at a time, while it runs jobs of ``worker``."""
+
+    def __init__(self, make: Maker, jobs: int, worker: str) -> None:
+        self.worker = worker
+        self._make = make
+        self._jobs = jobs
+        self._strangers = set(_forked())
+        os.environ[orphans.MARK] = worker  # it may start processes whenever it likes
+        self._executor = make(jobs)
+
+    def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        """Have it run a function; one that broke is replaced once."""
+        try:
+            return self._executor.submit(function, *arguments)
+        except BrokenExecutor:
+            self._executor = self._make(self._jobs)
+            return self._executor.submit(function, *arguments)
+
+    def kill(self) -> None:
+        """Kill what it forked; what carries the mark is for :func:`orphans.kill_marked`."""
+        killed = [process for process in _forked() if process not in self._strangers]
+        for process in killed:
+            process.kill()
+        for process in killed:
+            process.join(orphans.PATIENCE)
+
+    def close(self) -> None:
+        """Let go of it; what it has begun cannot be ended in this way."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def maker(name: str) -> Maker:
+    """Return what makes the executor ``module:callable``.  Raises UsageError."""
+    module, colon, attribute = name.partition(":")
+    hint = "There are process and thread; or name a callable that gives one, as module:callable."
+    if not (module and colon and attribute):
+        raise UsageError(f"no such executor: {shown(name)}", hint)
+    from importlib import import_module
+
+    try:
+        found: Any = import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (Exception, SystemExit) as error:
+        why = " ".join(str(error).split())
+        raise UsageError(f"the executor {shown(name)} cannot be loaded: {why}", hint) from error
+    if not callable(found):
+        raise UsageError(f"the executor {shown(name)} is nothing that can be called", hint)
+
+    def make(jobs: int) -> Executor:
+        import inspect
+
+        try:
+            takes = "max_workers" in inspect.signature(found).parameters
+        except (TypeError, ValueError):
+            takes = False
+        executor: Executor = found(max_workers=jobs) if takes else found()
+        return executor
+
+    return make
+
+
+def _forked() -> list[BaseProcess]:
+    """Return the processes of this one's that multiprocessing has started, if it was ever used."""
+    if "multiprocessing" not in sys.modules:
+        return []
+    from multiprocessing import active_children
+
+    return active_children()
