@@ -180,6 +180,13 @@ class Slots:
         due = [slot.due - now for slot in self._slots.values() if slot.due is not None]
         return max(0.0, min([TICK - (now - self._looked), *due]))
 
+    def wished(self, claim: Claim) -> bool:
+        """Tell whether somebody wishes that a job be cancelled, as far as that can be seen."""
+        path = f"{self._layout.wip_of(claim.worker)}/{claim.document['id']}{CANCEL}"
+        with suppress(StorageFailure):
+            return reading.status(path) is not None
+        return False
+
     def tidy(self, claim: Claim) -> None:
         """Remove what lies beside a job whose end is recorded, or that was given back."""
         base = f"{self._layout.wip_of(claim.worker)}/{claim.document['id']}"

@@ -340,6 +340,8 @@ class Worker:
         """
         self._at_hand = slot.claim
         outcome = slot.outcome(end)
+        if outcome is None and end.crash is None and self._slots.wished(slot.claim):
+            outcome = Outcome.cancelled()  # else the wish would go, and the job go on
         job = slot.claim.job
         if outcome is not None:
             self._batch.add(slot.claim, outcome, slot.seconds)
