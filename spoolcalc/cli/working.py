@@ -102,7 +102,7 @@ def work(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Log claims too.")] = False,
     spool: SpoolOption = None,
 ) -> None:
-    """Run jobs, until SIGTERM or SIGINT; a second one breaks off the jobs at hand."""
+    """Run jobs, until SIGTERM, SIGINT or SIGHUP; a second one breaks off the jobs at hand."""
 
     def action(path: str) -> int:
         from spoolcalc import orphans
@@ -161,9 +161,11 @@ def work(
 def _run(worker: Worker, drain_time: float | None, announcer: Announcer | None) -> int:
     from spoolcalc.term import Interrupted
 
-    caught = []
+    caught: list[int] = []
 
     def stop(number: int, frame: object) -> None:  # noqa: ARG001 - the signature of a handler
+        if number == signal.SIGHUP and caught:
+            return  # a terminal that goes sends several
         caught.append(number)
         if len(caught) > 1:
             worker.stop_now()
@@ -176,6 +178,8 @@ def _run(worker: Worker, drain_time: float | None, announcer: Announcer | None) 
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it was started by nohup
+        signal.signal(signal.SIGHUP, stop)
     try:
         worker.run()
     except Interrupted:

@@ -344,7 +344,7 @@ def press(worker: Process, number: signal.Signals) -> Ran:
 # --- told to stop ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_idle_worker_ends_at_once(
     number: signal.Signals, start: Callable[..., Process], jobs: Jobs, until: Callable[..., Any]
 ) -> None:
@@ -362,7 +362,7 @@ def test_an_idle_worker_ends_at_once(
     assert os.listdir(jobs.spool.layout.wip) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_the_job_at_hand_is_finished(
     number: signal.Signals,
     start: Callable[..., Process],

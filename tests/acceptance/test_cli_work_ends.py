@@ -234,3 +234,41 @@ def test_who_is_not_in_the_journal_writes_as_ever(
         commands, tmp_path / "file", "work", "--once", JOURNAL_STREAM=f"{os.stat('/').st_dev}:1"
     )
     assert re.match(r"\d{4}-\d\d-\d\dT\S+ completed ", told[0])
+
+
+# A terminal that goes
+
+
+def test_several_hangups_are_one(
+    start: Start, jobs: Jobs, until: Until, plugin: dict[str, str], tmp_path: Path
+) -> None:
+    """The kernel and the shell both send one; the job at hand is finished all the same."""
+    job_id = jobs.pending("hold", str(tmp_path))
+    worker = start("work", env=plugin)
+    until(lambda: list(tmp_path.glob("running.*")))
+    for _ in range(3):
+        worker.signal(signal.SIGHUP)
+        until(lambda: not pending_signals(worker.pid))
+    (tmp_path / "go").touch()
+    assert worker.end().returncode == 0
+    assert jobs.state(job_id) is State.COMPLETED
+
+
+def pending_signals(pid: int) -> int:
+    """Return the signals that a process was sent and has not taken yet."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"^ShdPnd:\s+(\w+)", status, re.MULTILINE)[0], 16)
+
+
+def test_a_hangup_that_is_ignored_stays_so(start: Start, jobs: Jobs, until: Until) -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        worker = start("work")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    at_work(jobs.spool, until)
+    worker.signal(signal.SIGHUP)
+    job_id = jobs.pending()
+    until(lambda: jobs.state(job_id) is State.COMPLETED)
+    assert worker.popen.poll() is None
