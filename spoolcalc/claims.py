@@ -65,7 +65,8 @@ class Claims:
         """Take the next job; None if there is none, or if ``lease`` was given up.
 
         A job whose operation ``knows`` denies is left to other workers, and this Spool will not
-        take it again.  Without ``told`` the event of the claim is written with the next one.
+        take it again until that grants it.  Without ``told`` the event of the claim is written with
+        the next one.
         """
         claimed = self._claim(lease, knows)
         if told:
@@ -76,7 +77,7 @@ class Claims:
         from spoolcalc.pending import Cursor
 
         cursor = self._cursor = self._cursor or Cursor(self.layout)
-        while (found := cursor.next()) is not None:
+        while (found := cursor.next(knows)) is not None:
             bucket, name = found
             try:
                 claimed = transitions.claim(self.layout, lease.worker, bucket, name)
@@ -90,7 +91,7 @@ class Claims:
             elif knows is None or knows(claimed.document["operation"]):
                 return claimed
             else:
-                cursor.pass_by(name)
+                cursor.pass_by(name, claimed.document["operation"])
                 self.give_back(claimed)
         return None
 

@@ -13,6 +13,7 @@ modules for them are there only when they are needed.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 
 from spoolcalc import files, operations, orphans
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 PROCESS, THREAD = "process", "thread"
 
 
+#: After so many seconds an operation that did not load is tried again.
+TRY_AGAIN = 60.0
 #: A time limit (seconds) that what is light cannot come near.
 LONG = 1.0
 
@@ -72,7 +75,7 @@ class Engine:
 
             self._make = maker(executor)
         self._threads = executor == THREAD
-        self._unknown: set[str] = set()
+        self._unknown: dict[str, float] = {}
         self._children: ChildExecutor | None = None
         self._pool: Executor | None = None
         self._other: OthersExecutor | None = None
@@ -82,15 +85,18 @@ class Engine:
         """Tell whether jobs of that operation can be run here, as far as is known."""
         if operation == operations.COMMAND:
             return self._commands
-        return operation not in self._unknown and operations.is_offered(operation)
+        since = self._unknown.get(operation)
+        if since is not None and time.monotonic() - since < TRY_AGAIN:
+            return False
+        return operations.is_offered(operation)
 
     def known(self) -> list[str]:
         """Return the names of all operations that can be run here, as far as is known."""
         return [name for name in operations.names() if self.knows(name)]
 
     def forget(self, operation: str) -> None:
-        """Remember that an operation turned out to be none that can be run here."""
-        self._unknown.add(operation)
+        """Remember for a while that an operation turned out to be none that can be run here."""
+        self._unknown[operation] = time.monotonic()
 
     def limit(self, claim: Claim) -> float | None:
         """Return how long (seconds) a job may run; None: as long as it takes."""

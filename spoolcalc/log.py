@@ -36,6 +36,7 @@ class Log(Report):
         self._tells_pause = verbose or (not quiet and (stays or output.errors_on_terminal()))
         self._quiet = quiet
         self._verbose = verbose
+        self._unknown: set[str] = set()
         self._journaled = output.errors_to_journal()
         self._coloured = output.errors_on_terminal() and "NO_COLOR" not in os.environ
 
@@ -67,6 +68,14 @@ class Log(Report):
         """Tell how the process that ran a job died."""
         then = "it will be run again" if went is not State.FAILED else "it has failed"
         self._line("crashed", f"{job.id} {shown_briefly(job)}: {error}; {then}", ERROR)
+
+    def returned(self, job: Job, unknown: str | None = None) -> None:
+        """Tell why its operation cannot be run here; once, for it is tried again now and then."""
+        if unknown is not None and unknown not in self._unknown:
+            self._unknown.add(unknown)
+            self._line("unknown", f"{unknown}; its jobs are left to other workers", WARNING)
+        if self._verbose:
+            self._line("returned", f"{job.id} {shown_briefly(job)}", DEBUG)
 
     def discarded(self, job: Job) -> None:
         """Tell that the outcome came too late."""

@@ -124,9 +124,9 @@ class Announcer(Log):
         self._done += went is State.FAILED
         self._failed += went is State.FAILED
 
-    def returned(self, job: Job) -> None:
+    def returned(self, job: Job, unknown: str | None = None) -> None:
         """Have one job less at hand."""
-        super().returned(job)
+        super().returned(job, unknown)
         self._at_hand.pop(job.id, None)
 
     def discarded(self, job: Job) -> None:

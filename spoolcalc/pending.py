@@ -22,6 +22,8 @@ from spoolcalc.transitions import quarantine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from spoolcalc.layout import Layout
 
 #: For how long (seconds) a more urgent job may wait behind a listing taken before it came.
@@ -40,7 +42,7 @@ class Cursor:
         self._buckets: list[str] = []  # the next one last
         self._names: dict[str, list[str]] = {}  # of listed buckets; the next one last
         self._looked = -LOOK_AGAIN
-        self._passed: set[str] = set()  # names of jobs for others
+        self._passed: dict[str, str | None] = {}  # names of jobs for others, and what they do
         self._crowded = CROWD
         self._calendar = Calendar(layout)
         #: In how many seconds, from the last look on, a delayed job may be due.
@@ -48,15 +50,18 @@ class Cursor:
         #: Whether the spool was paused at the last look.
         self.paused = False
 
-    def next(self) -> tuple[str, str] | None:
-        """Return the directory and the name of the next job; None if none was found just now."""
+    def next(self, knows: Callable[[str], bool] | None = None) -> tuple[str, str] | None:
+        """Return the directory and the name of the next job; None if none was found just now.
+
+        What was passed by for its operation comes again once ``knows`` grants that.
+        """
         if time.monotonic() - self._looked >= LOOK_AGAIN:
             self._look()
-        found = self._walk()
+        found = self._walk(knows)
         if found is None:
             self._names.clear()
             self._look()
-            found = self._walk()
+            found = self._walk(knows)
         return found
 
     @property
@@ -74,9 +79,9 @@ class Cursor:
         if names and len(names) > 2 * AHEAD:
             names[-2 * AHEAD :] = names[-AHEAD:] + names[-2 * AHEAD : -AHEAD]
 
-    def pass_by(self, name: str) -> None:
-        """Leave a job for other workers: this cursor will not show it again."""
-        self._passed.add(name)
+    def pass_by(self, name: str, operation: str | None = None) -> None:
+        """Leave a job for other workers, for its ``operation``, or for good if that is unknown."""
+        self._passed[name] = operation
 
     def _look(self) -> None:
         """List the buckets.  One is the current if nothing more urgent has come before it.
@@ -99,23 +104,31 @@ class Cursor:
         self._buckets = sorted(buckets, reverse=True)
         if len(self._passed) >= self._crowded:
             there = {bucket[2:] for bucket in buckets}  # what it passed in others is gone
-            self._passed = {name for name in self._passed if bucket_of(name) in there}
+            self._passed = {n: does for n, does in self._passed.items() if bucket_of(n) in there}
             self._crowded = 2 * len(self._passed) + CROWD
 
-    def _walk(self) -> tuple[str, str] | None:
+    def _passes(self, name: str, knows: Callable[[str], bool] | None) -> bool:
+        if name not in self._passed:
+            return False
+        operation = self._passed[name]
+        return operation is None or knows is None or not knows(operation)
+
+    def _walk(self, knows: Callable[[str], bool] | None) -> tuple[str, str] | None:
         while self._buckets:
             bucket = self._buckets[-1]
             path = f"{self._layout.pending}/{bucket}"
             listed = self._names.get(bucket)
             if listed is None:
-                listed = self._names[bucket] = self._list(path)
-            if listed:
-                return path, listed.pop()
+                listed = self._names[bucket] = self._list(path, knows)
+            while listed:
+                name = listed.pop()
+                if not self._passes(name, knows):  # it was listed before others were passed by
+                    return path, name
             del self._names[bucket]
             self._buckets.pop()
         return None
 
-    def _list(self, path: str) -> list[str]:
+    def _list(self, path: str, knows: Callable[[str], bool] | None) -> list[str]:
         names = reading.names(path)
         if names == []:
             files.remove_directory(path)
@@ -123,7 +136,7 @@ class Cursor:
         for name in names or ():
             if id_of(name) is None:
                 self._reject(f"{path}/{name}", "its name is not that of a job")
-            elif name not in self._passed:
+            elif not self._passes(name, knows):
                 runnable.append(name)
         runnable.sort(reverse=True)
         return runnable

@@ -28,8 +28,11 @@ class Report:
     def crashed(self, job: Job, error: str, went: State) -> None:
         """Charge a job with the death of its process; it went back, or to failed as poison."""
 
-    def returned(self, job: Job) -> None:
-        """Give a job back, uncharged: it could not be run here."""
+    def returned(self, job: Job, unknown: str | None = None) -> None:
+        """Give a job back, uncharged: it could not be run here.
+
+        ``unknown`` is why its operation is none that this worker knows, if that is the reason.
+        """
 
     def discarded(self, job: Job) -> None:
         """Throw away an outcome: the job was given to another worker meanwhile."""
@@ -82,9 +85,9 @@ class Relay(Report):
         """Hand it on."""
         self._report.crashed(job, error, went)
 
-    def returned(self, job: Job) -> None:
+    def returned(self, job: Job, unknown: str | None = None) -> None:
         """Hand it on."""
-        self._report.returned(job)
+        self._report.returned(job, unknown)
 
     def discarded(self, job: Job) -> None:
         """Hand it on."""

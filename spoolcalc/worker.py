@@ -356,7 +356,7 @@ class Worker:
                 self._engine.forget(job.operation)
             self._engine.discard(slot.claim)
             self._spool.give_back(slot.claim)
-            self._report.returned(job)
+            self._report.returned(job, end.unknown)
         self._over.popleft()
         self._at_hand = None
         if outcome is not None:

@@ -69,7 +69,7 @@ class _Noted(Report):
     def ended(self, job: Job, outcome: Outcome, seconds: float) -> None:  # noqa: ARG002 - as told
         self._journal.note("ended", job.id, outcome.state.value, outcome.result)
 
-    def returned(self, job: Job) -> None:
+    def returned(self, job: Job, unknown: str | None = None) -> None:  # noqa: ARG002 - as told
         self._journal.note("returned", job.id)
 
     def discarded(self, job: Job) -> None:

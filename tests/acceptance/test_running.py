@@ -639,7 +639,7 @@ def test_a_job_with_a_limit_is_ended_also_among_threads(
 def test_an_operation_that_cannot_be_loaded_is_left_for_other_workers(
     run: Run, spool: Spool, tmp_path: Path, commands: Commands
 ) -> None:
-    """Its package is broken here; the job is charged with nothing."""
+    """Its package is broken here; the job is charged with nothing, and the reason told once."""
     info = tmp_path / "site" / "broken-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
@@ -647,8 +647,11 @@ def test_an_operation_that_cannot_be_loaded_is_left_for_other_workers(
     (tmp_path / "site" / "broken.py").write_text("raise ImportError('it lacks something')\n")
     path = f"{tmp_path}/site{os.pathsep}{commands.environment['PYTHONPATH']}"
     job_id = submit(spool, "broken")
+    submit(spool, "broken")
     after = spool.submit("add", ["12", "23"])
-    assert run("work", "--once", env={"PYTHONPATH": path}).returncode == 0
+    ran = run("work", "--once", "-q", env={"PYTHONPATH": path})
+    assert ran.returncode == 0
+    assert ran.stderr.count("ImportError: it lacks something") == 1
     assert spool.find(job_id).state is State.PENDING
     assert spool.find(job_id).attempts == ()
     assert spool.find(after).result == "35"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from spoolcalc import Spool, State, pending
+from spoolcalc import Spool, State, engine, pending
 from spoolcalc.document import encode, new_document
+from spoolcalc.engine import Engine
 from spoolcalc.ids import new_id
 from spoolcalc.pending import LOOK_AGAIN, Cursor
 
@@ -142,3 +143,28 @@ def test_a_job_that_was_put_back_with_its_crash_noted_keeps_it(spool: Spool) -> 
         claim = spool.claim(lease)
         assert claim is not None
         assert [attempt.end for attempt in claim.job.attempts] == ["lost"]
+
+
+def test_what_was_passed_by_comes_again_once_its_operation_is_known(spool: Spool) -> None:
+    """A package that did not load may have been repaired."""
+    job_id = spool.submit("add", ["12", "23"])
+    spool.submit("sub", ["12", "23"])
+    with spool.register() as lease:
+        claimed = spool.claim(lease, lambda operation: operation == "sub")
+        assert claimed is not None
+        assert claimed.job.operation == "sub"
+        assert spool.claim(lease, lambda _: False) is None
+        claimed = spool.claim(lease, lambda _: True)
+        assert claimed is not None
+        assert claimed.job.id == job_id
+
+
+def test_an_operation_that_did_not_load_is_tried_again_after_a_while(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at each look, for it may take long to fail."""
+    worker = Engine(spool.layout)
+    worker.forget("add")
+    assert not worker.knows("add")
+    monkeypatch.setattr(engine, "TRY_AGAIN", 0.0)
+    assert worker.knows("add")
