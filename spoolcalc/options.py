@@ -160,7 +160,18 @@ def _command(operation: str, options: Options) -> dict[str, object] | None:
             raise UsageError(f"not a name of a variable: {shown(str(variable))}")
         if not isinstance(value, str) or "\0" in value:
             raise UsageError(f"the variable {shown(variable)} has no text as its value")
-    return {"cwd": cwd or os.getcwd(), "env": dict(env), "stdin": stdin}
+    return {"cwd": cwd or _here(), "env": dict(env), "stdin": stdin}
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise UsageError(
+            f"a command runs in the directory it is submitted in, and that cannot be told: "
+            f"{error.strerror}",
+            "Perhaps it was removed; go to another one.",
+        ) from error
 
 
 def _is_path(path: object) -> bool:

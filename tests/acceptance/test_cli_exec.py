@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import COMMAND
 
 from spoolcalc import Spool, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import Any
 
     from conftest import Commands, Process, Ran
@@ -126,3 +129,15 @@ def test_too_much_is_cut(done: Callable[..., str], run: Callable[..., Ran]) -> N
     ended = run("fetch", job_id)
     assert (ended.returncode, len(ended.stdout)) == (0, 1024)
     assert "more than was kept" in ended.stderr
+
+
+def test_a_command_from_a_directory_that_is_gone_is_refused(
+    run: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """It would have nowhere to run."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f"cd {gone} && rmdir {gone} && exec {shlex.join(COMMAND)} submit exec true"
+    ran = run("-c", script, command=("sh",))
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "Perhaps it was removed" in ran.stderr
