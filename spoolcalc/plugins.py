@@ -8,13 +8,17 @@ becomes one.  Of two packages that offer one name, the first on the path wins.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from contextlib import contextmanager, redirect_stdout, suppress
 
 from spoolcalc.definition import Operation
 from spoolcalc.errors import UnknownOperation, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from importlib.metadata import EntryPoint
 
 #: The group of entry points in which packages offer operations.
@@ -56,7 +60,8 @@ def load(name: str) -> Operation | None:
     if point is None:
         return None
     try:
-        return _as_operation(point.name, point.load())
+        with _stdout_kept():
+            return _as_operation(point.name, point.load())
     except (Exception, SystemExit) as error:
         raise UnknownOperation(
             f"the operation {shown(point.name)} cannot be loaded from {shown(point.value)}: "
@@ -71,6 +76,22 @@ def package(name: str) -> tuple[str, str] | None:
     if point is None or point.dist is None:
         return None
     return point.dist.name, point.dist.version
+
+
+@contextmanager
+def _stdout_kept() -> Iterator[None]:
+    """Have what a package says as it is imported go to stderr: stdout has the answer, alone."""
+    kept = -1
+    with suppress(OSError):
+        kept = os.dup(1)
+        os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if kept >= 0:
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 def _as_operation(name: str, loaded: object) -> Operation:

@@ -168,3 +168,15 @@ def test_a_declared_operation_is_checked_at_submit_and_run(
     job_id = run("submit", "convert", "1.50", "usd", env=package).stdout.strip()
     assert run("work", "--once", "-q", env=package).returncode == 0
     assert run("fetch", job_id).stdout == "1.50 usd\n"
+
+
+def test_what_a_package_says_as_it_is_imported_goes_to_stderr(
+    run: Callable[..., Ran], package: dict[str, str], tmp_path: Path
+) -> None:
+    """Stdout is for the id, alone."""
+    loud = "import os\nprint('printed')\nos.write(1, b'written\\n')\n"
+    (tmp_path / "site" / "rates_of_mine.py").write_text(loud + MODULE)
+    for arguments in (["convert", "1"], ["--label", "mine", "convert", "1"]):
+        ran = run("submit", *arguments, env=package)
+        assert (ran.returncode, len(ran.stdout.split())) == (0, 1), ran
+        assert sorted(ran.stderr.split()) == ["printed", "written"]
