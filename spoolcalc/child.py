@@ -5,6 +5,10 @@ What a function prints goes to stderr, and there is nothing to read on stdin.  W
 returned, what it started is killed before its result is sent; a thread that it left cannot be
 killed, so that the worker is told (``dirty``) and takes another child for the next one.
 
+A SIGTERM raises :class:`Stopped` in a function that runs, so that what it does in ``finally`` is
+done; the child dies of it when the function has ended.  One that is busy in C hears of nothing, and
+is killed when its grace is over.
+
 A function may call :func:`send` to tell its worker something on the way.
 """
 
@@ -36,19 +40,29 @@ HANGS = 5.0
 #: is dirty.
 BEGUN, SENT, RETURNED, RAISED = range(4)
 
+#: What a SIGTERM finds the main thread at: nothing that would mind, a function, the end of one.
+_IDLE, _RUNNING, _STOPPING = range(3)
+
 _channel = -1
+_own = 0
 _task = 0
+_at = _IDLE
 _sending = threading.Lock()
+
+
+class Stopped(BaseException):
+    """The job was cancelled, or ran into its limit.  Is raised wherever its function is."""
 
 
 def main(channel: int, worker: int) -> None:
     """Serve the worker, a process that is our parent, until it closes the channel."""
-    global _channel  # noqa: PLW0603 - a child has one
+    global _channel, _own
     orphans.die_with(worker)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.set_inheritable(channel, False)  # noqa: FBT003 - os has it so
+    os.register_at_fork(after_in_child=_obey_as_usual)
     orphans.adopt()
-    _channel = channel
+    _channel, _own = channel, os.getpid()
     if sys.stdout is not None:
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     while (task := _receive()) is not None:
@@ -86,19 +100,47 @@ def teller() -> Callable[[float | None, str], None] | None:
 
 
 def _serve(number: int, pickled: bytes) -> None:
-    global _task  # noqa: PLW0603 - they are run one after another
+    global _task, _at  # noqa: PLW0603 - they are run one after another
     _task = number
     _tell((BEGUN, number))
-    kind = RAISED
+    kind, stopped = RAISED, False
+    signal.signal(signal.SIGTERM, _stop)  # each time: the one before may have had its own way
     try:
-        function, args, kwargs = pickle.loads(pickled)  # noqa: S301 - the worker sent it
-        value = function(*args, **kwargs)
-        kind = RETURNED
+        try:
+            _at = _RUNNING
+            function, args, kwargs = pickle.loads(pickled)  # noqa: S301 - the worker sent it
+            value = function(*args, **kwargs)
+            kind = RETURNED
+        finally:  # nothing is raised any more after this
+            stopped, _at = _at == _STOPPING, _IDLE
     except BaseException as error:  # noqa: BLE001 - even SystemExit is the function's own
         value = error
+    if stopped and kind == RAISED:
+        _die()
     orphans.kill_descendants(HANGS)
     dirty = threading.active_count() > 1
     _tell((kind, number, _pickled(value), _text(value), dirty))
+
+
+def _stop(number: int, frame: object) -> None:  # noqa: ARG001 - the signature of a handler
+    global _at  # noqa: PLW0603 - see above
+    if _at == _IDLE or os.getpid() != _own:  # or it was forked just now
+        _die()
+    elif _at == _RUNNING:
+        _at = _STOPPING
+        raise Stopped("the job was told to end")
+
+
+def _die() -> None:
+    """End as if nobody had minded the SIGTERM; what was started is the worker's business."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _obey_as_usual() -> None:
+    """Have what a function forks end by a SIGTERM, unless the function has its own way."""
+    if signal.getsignal(signal.SIGTERM) is _stop:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _pickled(value: object) -> bytes | None:

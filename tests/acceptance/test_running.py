@@ -295,13 +295,13 @@ def test_a_stopped_workers_job_never_runs_beside_the_next_attempt(
 # Time limits
 
 
-@pytest.mark.parametrize("limit", ["own", "default"])
+@pytest.mark.parametrize(("limit", "operation"), [("own", "hold"), ("default", "busy")])
 def test_a_job_that_runs_longer_than_its_limit_is_ended(
-    run: Run, spool: Spool, plugin: dict[str, str], place: Path, limit: str
+    run: Run, spool: Spool, plugin: dict[str, str], place: Path, limit: str, operation: str
 ) -> None:
     """Even if it is busy in C; the outcome says why, and the next job is run."""
     own = {"timeout": 0.5} if limit == "own" else {}
-    job_id = submit(spool, "busy", str(place), **own)
+    job_id = submit(spool, operation, str(place), **own)
     after = spool.submit("add", ["12", "23"])
     options = () if limit == "own" else ("--timeout", "0.5s")
     began = time.monotonic()
@@ -631,7 +631,7 @@ def test_a_job_with_a_limit_is_ended_also_among_threads(
     run: Run, spool: Spool, plugin: dict[str, str], place: Path
 ) -> None:
     """It takes a child, because a thread cannot be killed."""
-    job_id = submit(spool, "busy", str(place), timeout=0.5)
+    job_id = submit(spool, "hold", str(place), timeout=0.5)
     assert run("work", "--once", "--executor", "thread", env=plugin).returncode == 0
     assert outcome(spool, job_id).reason == "timeout"
 

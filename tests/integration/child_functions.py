@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from spoolcalc import child
@@ -90,6 +91,44 @@ def ignore_sigterm(shown: str) -> None:
     Path(shown).touch()
     while True:
         time.sleep(1)
+
+
+def tidy_up(shown: str) -> None:
+    """Show that it runs by making a file, and remove that in the end."""
+    try:
+        Path(shown).touch()
+        time.sleep(1000)
+    finally:
+        time.sleep(0.05)
+        Path(shown).unlink()
+
+
+def swallow(shown: str) -> None:
+    """Take no notice of being told to end."""
+    for _ in range(2):
+        with suppress(BaseException):
+            Path(shown).touch()
+            time.sleep(1000)
+
+
+def swallow_once(shown: str) -> str:
+    """Take what tells it to end for a reason to return."""
+    with suppress(BaseException):
+        Path(shown).touch()
+        time.sleep(1000)
+    return "all the same"
+
+
+def end_a_fork() -> int:
+    """Return how a process ended that was forked, and told to end once it ran."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.write(writer, b"!")
+        time.sleep(1000)
+    os.read(reader, 1)
+    os.kill(pid, signal.SIGTERM)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def busy_sum(shown: str) -> int:

@@ -153,12 +153,12 @@ def test_a_child_that_ends_by_itself_is_told_and_replaced(
 def test_a_call_that_is_busy_in_c_is_killed(
     executor: ChildExecutor, function: Callable[[str], object], tmp_path: Path, until: Until
 ) -> None:
-    """No Python code runs in it any more, and yet it ends at once."""
+    """No Python code runs in it any more, and yet it ends when the grace is over."""
     shown = tmp_path / "shown"
     future = executor.submit(function, str(shown))
     until(shown.exists)
     began = time.monotonic()
-    future.kill(5)
+    future.kill(0.2)
     with pytest.raises(ChildKilled):
         future.result(HANGS)
     assert time.monotonic() - began < 2
@@ -176,6 +176,56 @@ def test_sigkill_follows_when_sigterm_is_ignored(
     with pytest.raises(ChildKilled):
         future.result(HANGS)
     assert 0.3 <= time.monotonic() - began < 3
+
+
+def test_what_is_told_to_end_tidies_up(
+    executor: ChildExecutor, tmp_path: Path, until: Until
+) -> None:
+    """Its ``finally`` is run, however often it is told; it is over as soon as that is."""
+    shown = tmp_path / "shown"
+    future = executor.submit(functions.tidy_up, str(shown))
+    until(shown.exists)
+    began = time.monotonic()
+    for _ in range(3):
+        future.kill(HANGS)
+    with pytest.raises(ChildKilled):
+        future.result(HANGS)
+    assert time.monotonic() - began < HANGS / 2
+    assert not shown.exists()
+    assert executor.submit(functions.add, 1, second=2).result(HANGS) == 3
+
+
+@pytest.mark.parametrize(("function", "grace"), [("swallow", 0.2), ("swallow_once", HANGS)])
+def test_what_takes_no_notice_is_killed(
+    executor: ChildExecutor, tmp_path: Path, until: Until, function: str, grace: float
+) -> None:
+    """What it returns instead does not count either."""
+    shown = tmp_path / "shown"
+    future = executor.submit(getattr(functions, function), str(shown))
+    until(shown.exists)
+    future.kill(grace)
+    with pytest.raises(ChildKilled):
+        future.result(HANGS)
+
+
+def test_a_stranger_who_tells_a_child_to_end_has_killed_it(
+    executor: ChildExecutor, tmp_path: Path, until: Until
+) -> None:
+    """It tidies up, and dies of the signal."""
+    shown = tmp_path / "shown"
+    future = executor.submit(functions.tidy_up, str(shown))
+    until(shown.exists)
+    child = executor._hosts[0]._child
+    assert child is not None
+    os.kill(child._process.pid, signal.SIGTERM)
+    with pytest.raises(ChildDied, match="SIGTERM"):
+        future.result(HANGS)
+    assert not shown.exists()
+
+
+def test_what_a_function_forks_ends_as_any_process(executor: ChildExecutor) -> None:
+    """Only the function itself is told of a SIGTERM by an exception."""
+    assert executor.submit(functions.end_a_fork).result(HANGS) == -signal.SIGTERM
 
 
 def test_the_shorter_grace_counts(executor: ChildExecutor, tmp_path: Path, until: Until) -> None:
