@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spoolcalc import access, output
 from spoolcalc.commands.several import beside
-from spoolcalc.errors import OK, NoSpool, NoSuchJob
+from spoolcalc.errors import OK, NoSpool, NoSuchJob, UsageError, shown
 from spoolcalc.job import COMMAND
 from spoolcalc.render import jobs
 from spoolcalc.settings import load
@@ -24,9 +24,17 @@ if TYPE_CHECKING:
 def operands_of(operation: str, words: Sequence[str]) -> Sequence[str]:
     """Return the operands in what was written behind an operation.
 
-    All that is written behind ``exec`` is the command's, but for a lone ``--`` before it.
+    All that is written behind ``exec`` is the command's, but for a lone ``--`` before it.  Raises
+    :class:`~spoolcalc.errors.UsageError` for what looks like an option where the command belongs.
     """
-    return words[1:] if operation == COMMAND and words[:1] == ["--"] else words
+    if operation != COMMAND or not words or not words[0].startswith("-"):
+        return words
+    if words[0] != "--":
+        raise UsageError(
+            f"{shown(words[0])} is no command",
+            "Options of ours go before exec. A command of that name goes after a lone --.",
+        )
+    return words[1:]
 
 
 def opened(path: str) -> Spool | None:

@@ -167,10 +167,30 @@ def test_all_behind_exec_is_the_command_s(words: list[str], submitted: Callable[
 
 def test_our_own_options_belong_to_the_command_too(submitted: Callable[..., Job]) -> None:
     """--wait behind exec is not for us, and neither is --help."""
-    assert submitted("exec", "--wait", "--help").operands == ("--wait", "--help")
+    assert submitted("exec", "--", "--wait", "--help").operands == ("--wait", "--help")
     assert submitted("--label", "x", "exec", "tool", "--label", "y", "-h").operands == (
         *("tool", "--label", "y", "-h"),
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["exec", "--help"],
+        ["exec", "--timeout", "5s", "--", "sleep", "1"],
+        ["--label", "x", "exec", "--wait", "true"],
+        ["exec", "-x"],
+    ],
+)
+def test_an_option_where_the_command_belongs_is_refused(
+    words: list[str], run: Callable[..., Ran], spool: Spool
+) -> None:
+    """It was meant for us; as a command it would only fail when it is run."""
+    ended = run("submit", *words)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Options of ours go before exec" in ended.stderr
+    assert run("submit", "--from", "-", input=b"exec --wait true\n").returncode == 2
+    assert spool.counts()[State.PENDING] == 0
 
 
 def test_where_it_was_submitted_is_where_it_runs(
