@@ -14,7 +14,7 @@ from spoolcalc.job import DEFAULT_LEASE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from spoolcalc.errors import StorageFailure
     from spoolcalc.job import Outcome, State
@@ -134,6 +134,11 @@ class Claims:
     def sees_pause(self) -> bool:
         """Whether the last look of :meth:`claim` found the spool paused."""
         return self._cursor is not None and self._cursor.paused
+
+    @property
+    def passed_by(self) -> Mapping[str, int]:
+        """How many jobs :meth:`claim` has left to other workers, by operation."""
+        return {} if self._cursor is None else self._cursor.passed_by
 
     def crashed(self, claim: Claim, error: str) -> State | None:
         """Charge a job with the death of the process that ran it; return where it went.

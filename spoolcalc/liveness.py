@@ -216,6 +216,12 @@ def read_knowledge(layout: Layout, worker: str) -> frozenset[str] | None:
     return frozenset(filter(_is_text, noted)) if isinstance(noted, list) else None
 
 
+def may_know(layout: Layout, worker: str, operation: str) -> bool:
+    """Tell whether a worker can run an operation; one that has noted nothing may well know it."""
+    known = read_knowledge(layout, worker)
+    return known is None or operation in known
+
+
 def remove_staged(layout: Layout) -> None:
     """Remove the lock files of workers that died before they had a name in ``workers/``."""
     for name in reading.names(layout.tmp) or ():

@@ -12,13 +12,15 @@ import os
 import time
 
 from spoolcalc import output
-from spoolcalc.errors import plain
-from spoolcalc.job import State, timestamp
+from spoolcalc.errors import plain, shown
+from spoolcalc.job import COMMAND, State, timestamp
 from spoolcalc.output import DEBUG, ERROR, INFO, WARNING
 from spoolcalc.reporting import Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from spoolcalc.errors import SpoolError
     from spoolcalc.inbox import Adopted
     from spoolcalc.job import Job, Outcome
@@ -76,6 +78,13 @@ class Log(Report):
             self._line("unknown", f"{unknown}; its jobs are left to other workers", WARNING)
         if self._verbose:
             self._line("returned", f"{job.id} {shown_briefly(job)}", DEBUG)
+
+    def left(self, operations: Mapping[str, int]) -> None:
+        """Tell what is left for others."""
+        for operation, number in operations.items() if self._verbose else ():
+            jobs = "1 pending job" if number == 1 else f"{number} pending jobs"
+            why = f"--allow {COMMAND} is not given" if operation == COMMAND else "not known here"
+            self._line("left", f"{jobs} of {shown(operation)}: {why}", DEBUG)
 
     def discarded(self, job: Job) -> None:
         """Tell that the outcome came too late."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 from spoolcalc import liveness, lookup, reading
+from spoolcalc.errors import shown
 from spoolcalc.ids import seconds_of
-from spoolcalc.job import State
+from spoolcalc.job import COMMAND, State
 from spoolcalc.layout import id_of, is_hand, is_pending_bucket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from spoolcalc.job import Job
     from spoolcalc.layout import Layout
+
+#: How many pending jobs are looked at for one that no worker can run.
+NEXT = 16
 
 
 class WorkerView:
@@ -31,10 +36,11 @@ class WorkerView:
 class Overview:
     """``oldest`` is the age of the oldest pending job in seconds, None if there is none.
 
-    ``inbox`` is how many files wait to be made jobs.
+    ``inbox`` is how many files wait to be made jobs; ``stuck`` says, in one line, that workers are
+    alive and none of them can run what is pending, as far as that was looked at.
     """
 
-    __slots__ = ("corrupt", "counts", "inbox", "oldest", "path", "workers")
+    __slots__ = ("corrupt", "counts", "inbox", "oldest", "path", "stuck", "workers")
 
     def __init__(
         self,
@@ -44,6 +50,7 @@ class Overview:
         inbox: int,
         oldest: float | None,
         workers: list[WorkerView],
+        stuck: str | None = None,
     ) -> None:
         self.path = path
         self.counts = counts
@@ -51,6 +58,7 @@ class Overview:
         self.inbox = inbox
         self.oldest = oldest
         self.workers = workers
+        self.stuck = stuck
 
     @property
     def hint(self) -> str | None:
@@ -60,18 +68,38 @@ class Overview:
         if waiting and not self.workers:
             jobs = "1 job waits" if waiting == 1 else f"{waiting} jobs wait"
             return f"{jobs} and no worker is alive: start one with `spool work`"
+        if self.stuck:
+            return self.stuck
         if self.corrupt:
             return f"{self.corrupt} unreadable in {self.path}/corrupt; each has its .reason there"
         return None
 
 
 def overview(layout: Layout) -> Overview:
-    """Look at the whole spool.  One listing of every directory; no document but those in wip."""
+    """Look at the whole spool.
+
+    One listing of every directory; no document but those in wip, and when jobs wait although no
+    worker is at any, the next few of these.
+    """
     counts = {state: lookup.count(layout, state) for state in State}
-    inbox = lookup.count_inbox(layout)
-    return Overview(
-        layout.root, counts, lookup.count_corrupt(layout), inbox, oldest(layout), workers(layout)
-    )
+    corrupt, inbox = lookup.count_corrupt(layout), lookup.count_inbox(layout)
+    views = workers(layout)
+    idle = counts[State.PENDING] and views and not any(view.jobs for view in views)
+    stuck = _stuck(layout, views) if idle else None
+    return Overview(layout.root, counts, corrupt, inbox, oldest(layout), views, stuck)
+
+
+def _stuck(layout: Layout, views: list[WorkerView]) -> str | None:
+    """Say that a job which is next cannot be run by any of these workers, if one cannot."""
+    for path, _, _ in itertools.islice(lookup.walk(layout, State.PENDING), NEXT):
+        job = lookup.load_if_readable(State.PENDING, path)
+        if job is None or any(liveness.may_know(layout, v.worker, job.operation) for v in views):
+            continue
+        told = f"no living worker can run {shown(job.operation)}, of which jobs wait"
+        if job.operation == COMMAND:
+            return f"{told}: in a shared spool it takes `spool work --allow {COMMAND}`"
+        return f"{told}: install its package where workers run"
+    return None
 
 
 def has_worker(layout: Layout) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import Counter
 
 from spoolcalc import files, reading
 from spoolcalc.due import Calendar
@@ -106,6 +107,11 @@ class Cursor:
             there = {bucket[2:] for bucket in buckets}  # what it passed in others is gone
             self._passed = {n: does for n, does in self._passed.items() if bucket_of(n) in there}
             self._crowded = 2 * len(self._passed) + CROWD
+
+    @property
+    def passed_by(self) -> dict[str, int]:
+        """How many jobs were passed by, by operation."""
+        return Counter(operation for operation in self._passed.values() if operation is not None)
 
     def _passes(self, name: str, knows: Callable[[str], bool] | None) -> bool:
         if name not in self._passed:

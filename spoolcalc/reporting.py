@@ -4,6 +4,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from spoolcalc.errors import SpoolError
     from spoolcalc.inbox import Adopted
     from spoolcalc.job import Job, Outcome, State
@@ -33,6 +35,9 @@ class Report:
 
         ``unknown`` is why its operation is none that this worker knows, if that is the reason.
         """
+
+    def left(self, operations: Mapping[str, int]) -> None:
+        """End with so many pending jobs of these operations left, which cannot be run here."""
 
     def discarded(self, job: Job) -> None:
         """Throw away an outcome: the job was given to another worker meanwhile."""
@@ -88,6 +93,10 @@ class Relay(Report):
     def returned(self, job: Job, unknown: str | None = None) -> None:
         """Hand it on."""
         self._report.returned(job, unknown)
+
+    def left(self, operations: Mapping[str, int]) -> None:
+        """Hand it on."""
+        self._report.left(operations)
 
     def discarded(self, job: Job) -> None:
         """Hand it on."""

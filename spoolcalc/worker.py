@@ -200,6 +200,8 @@ class Worker:
         if self._at_once and self._slots:
             raise Interrupted
         self._record()
+        if self._term.once:
+            self._report.left(self._spool.passed_by)
 
     def _is_over(self) -> bool:
         if self._at_once:

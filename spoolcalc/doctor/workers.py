@@ -138,5 +138,4 @@ def _unknown(ground: Ground, alive: list[str]) -> Iterator[Suspicion]:
 def _is_known(ground: Ground, alive: list[str], operation: str) -> bool:
     if not alive:
         return operations.is_offered(operation)
-    noted = [liveness.read_knowledge(ground.layout, worker) for worker in alive]
-    return any(known is None or operation in known for known in noted)
+    return any(liveness.may_know(ground.layout, worker, operation) for worker in alive)

@@ -85,8 +85,10 @@ def overview_of(told: dict[str, Any]) -> Overview:
         name, host, pid, started = (view[n] for n in ("worker", "host", "pid", "started"))
         workers.append(WorkerView(name, host, pid, started, jobs))
     counts = {State(name): number for name, number in told["counts"].items()}
-    oldest = told["oldest_pending_seconds"]
-    return Overview(told["spool"], counts, told["corrupt"], told["inbox"], oldest, workers)
+    oldest, corrupt = told["oldest_pending_seconds"], told["corrupt"]
+    return Overview(
+        told["spool"], counts, corrupt, told["inbox"], oldest, workers, told.get("hint")
+    )
 
 
 def _brief(told: dict[str, Any], worker: str) -> Job:

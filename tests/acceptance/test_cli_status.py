@@ -143,6 +143,36 @@ def test_a_worker_is_shown_with_its_job(run: Callable[..., Ran], jobs: Jobs) -> 
     assert jobs.state(waiting) is State.PENDING
 
 
+def test_what_no_living_worker_can_run_is_hinted_at(
+    run: Callable[..., Ran], start: Callable[..., Process], jobs: Jobs, until: Callable[..., Any]
+) -> None:
+    """Once it is known what they know; a job that one of them can run is no reason."""
+    job_id = jobs.pending("nobody-knows-this")
+    start("work")
+    until(lambda: list(Path(jobs.spool.layout.workers).glob("*.knows")))
+    ended = run("status")
+    assert "no living worker can run 'nobody-knows-this'" in ended.stderr
+    assert "install its package" in json.loads(run("status", "--json").stdout)["hint"]
+    jobs.spool.cancel(job_id)
+    assert run("status").stderr == ""
+
+
+def test_commands_that_nobody_may_run_are_hinted_at(
+    run: Callable[..., Ran],
+    start: Callable[..., Process],
+    commands: Commands,
+    until: Callable[..., Any],
+) -> None:
+    """In a shared spool; a worker that ends says so itself."""
+    run("init", "--group", str(os.getegid()))
+    run("submit", "exec", "true")
+    ended = run("work", "--once", "-v")
+    assert "left 1 pending job of 'exec': --allow exec is not given" in ended.stderr
+    start("work")
+    until(lambda: list((commands.spool / "workers").glob("*.knows")))
+    assert "`spool work --allow exec`" in run("status").stderr
+
+
 def test_a_dead_worker_is_not_shown(
     run: Callable[..., Ran],
     start: Callable[..., Process],
