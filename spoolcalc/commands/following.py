@@ -48,10 +48,10 @@ def logs(
             # The order matters: what an ended job wrote is all there to be copied.
             job = _find(spool, job_id, tap)
             newest = lookup.output_of(spool.layout, job, stream)
-            if newest is not None and newest != tap.path:
+            if newest is not None and not tap.shows(newest):
                 if tap.path is not None:
                     tap.copy()
-                    output.tell(_succession(job, newest))
+                    output.tell(_succession(job, newest, again=newest == tap.path))
                 tap.open(newest, tail)
                 if bell is not None:
                     bell.also(newest)
@@ -71,6 +71,16 @@ class _Tap:
     def __init__(self) -> None:
         self.path: str | None = None
         self._descriptor: int | None = None
+
+    def shows(self, path: str) -> bool:
+        """Tell whether this is the file at ``path``, and not one that lay there before it.
+
+        What was given back and is begun again by the same worker writes into a new file.
+        """
+        if path != self.path or self._descriptor is None:
+            return path == self.path
+        there, ours = reading.status(path), os.fstat(self._descriptor)
+        return there is None or (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
     def open(self, path: str, tail: int | None) -> None:
         self.close()
@@ -119,8 +129,10 @@ def _last_lines(descriptor: int, number: int) -> int:
     return 0
 
 
-def _succession(job: Job, newest: str) -> str:
+def _succession(job: Job, newest: str, *, again: bool) -> str:
     number = os.path.basename(newest).removeprefix(f"{job.id}.").partition(".")[0]
+    if again:
+        return f"spool: attempt {number} of job {job.id} was given back, and began again"
     began = f"spool: attempt {number} of job {job.id} began"
     before = next((a for a in reversed(job.attempts[: int(number) - 1]) if a.error), None)
     return f"{began}; the one before: {plain(before.error or '')}" if before else began

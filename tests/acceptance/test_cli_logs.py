@@ -180,6 +180,24 @@ def test_following_goes_on_with_the_next_attempt(
     )
 
 
+def test_following_goes_on_when_an_attempt_begins_again(
+    start: Callable[..., Process], jobs: Jobs, until: Callable[..., Any]
+) -> None:
+    """It was given back, and the same worker writes into a new file of that name."""
+    job_id = jobs.spool.submit("exec", ["tool"])
+    following = start("logs", "-f", job_id)
+    with jobs.attempt() as attempt:
+        attempt.write(b"one\n")
+        until(lambda: following.stdout == "one\n")
+        [written] = Path(jobs.spool.layout.output).glob("*/*")
+        written.unlink()
+        attempt.write(b"again\n")
+        until(lambda: following.stdout == "one\nagain\n")
+        attempt.end()
+    ended = following.end()
+    assert ended.stderr == f"spool: attempt 1 of job {job_id} was given back, and began again\n"
+
+
 def due(jobs: Jobs) -> bool:
     """Tell whether the one delayed job can be claimed; it is given back."""
     with jobs.spool.register() as lease:
