@@ -31,6 +31,8 @@ _LOCAL = frozenset(
         "zfs",
     ]
 )
+#: How the mount table has a space, a tab, a newline and a backslash.
+_ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 def elapsed() -> float:
@@ -86,15 +88,24 @@ def on_local_file_system(root: str) -> bool:
 
 
 def file_system(path: str) -> str:
-    """Return the kind of the file system that holds ``path``, by the kernel's mount table."""
+    """Return the kind of the file system that holds the real ``path``, by the kernel's mount table.
+
+    A subvolume of btrfs has a device number that the table does not have: then it is that of the
+    innermost mount point above the path.
+    """
     device = os.stat(path).st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
+    innermost, kind = "", ""
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
             for line in table:
                 left, _, right = line.partition(" - ")
-                if left.split()[2] == number:
+                fields = left.split()
+                if fields[2] == number:
                     return right.split()[0]
+                point = _ESCAPE.sub(lambda found: chr(int(found[1], 8)), fields[4])
+                if len(point) >= len(innermost) and f"{path}/".startswith(point.rstrip("/") + "/"):
+                    innermost, kind = point, right.split()[0]
     except OSError:
         pass
-    return ""
+    return kind
