@@ -57,8 +57,14 @@ class Log(Report):
         failed = outcome.state is State.FAILED
         if self._quiet and not failed:
             return
-        came = f"failed: {outcome.error}" if failed else f"= {_short(outcome.result or '')}"
-        told = f"{job.id} {shown_briefly(job)} {came} ({seconds * 1000:.1f} ms)"
+        if failed:
+            came = f" failed: {outcome.error}"
+        elif outcome.exit_code is not None:
+            came = f": exit {outcome.exit_code}"
+        else:
+            came = f" = {_short(outcome.result)}" if outcome.result else ""
+        cut = "; its output was cut" if outcome.cut else ""
+        told = f"{job.id} {shown_briefly(job)}{came}{cut} ({seconds * 1000:.1f} ms)"
         self._line(outcome.state.value, told, WARNING if failed else INFO)
 
     def postponed(self, job: Job, outcome: Outcome, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import time
 from typing import TYPE_CHECKING
@@ -141,3 +142,12 @@ def test_a_command_from_a_directory_that_is_gone_is_refused(
     ran = run("-c", script, command=("sh",))
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "Perhaps it was removed" in ran.stderr
+
+
+def test_the_worker_s_line_of_a_command(run: Callable[..., Ran]) -> None:
+    """Its exit code stands for the result, and it is said if there is more than was kept."""
+    run("submit", "exec", "true")
+    run("submit", "--max-output", "1K", "exec", "head", "-c5000", "/dev/zero")
+    first, second = run("work", "--once").stderr.splitlines()
+    assert re.search(r" exec true: exit 0 \([0-9.]+ ms\)$", first)
+    assert re.search(r" /dev/zero: exit 0; its output was cut \([0-9.]+ ms\)$", second)
