@@ -27,14 +27,16 @@ def status(path: str, words: Sequence[str], *, as_json: bool = False) -> int:
     spool = spool_at(path)
     found: list[Job] = []
     look = beside(spool)
-    shape = jobs.as_sheet if output.on_terminal() else jobs.as_line
+    sheets = output.on_terminal() and not as_json
 
     def serve(job_id: str) -> int:
         job = spool.find(job_id)
-        if as_json:
+        if sheets:
+            output.answer("\n" * bool(found) + jobs.as_sheet(job, **look(job)))
+        elif not as_json:
+            output.answer(jobs.as_line(job, **look(job)))
+        if sheets or as_json:
             found.append(job)
-        else:
-            output.answer(shape(job, **look(job)))
         return OK
 
     code = each(ids_from(words), serve)

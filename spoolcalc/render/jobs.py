@@ -43,6 +43,13 @@ FIELDS = (
     "progress",
 )
 
+#: The characters of a label that a table shows, on a terminal of a usual width and on a wide one.
+_LABEL, _LABEL_IF_WIDE, _WIDE = 10, 20, 100
+#: The columns of a table that are cut where the terminal is narrow, and how wide they stay.
+_CUT, _LEAST = ("job", "outcome"), 6
+#: How many characters rich leaves between two columns.
+_GAP = 2
+
 
 def as_object(job: Job, **more: object) -> dict[str, Any]:
     """Return a job as the object that JSON answers hold."""
@@ -132,27 +139,46 @@ def as_sheet(job: Job, **more: object) -> str:
 
 
 def as_table(jobs: Sequence[Job], title: str, width: int) -> str:
-    """Return jobs as a table for a terminal."""
+    """Return jobs as a table for a terminal, a line for each.
+
+    A column in which there is nothing to tell is left out; what jobs do and what came of it is cut.
+    """
     from rich.table import Table
     from rich.text import Text
 
+    label = _LABEL_IF_WIDE if width >= _WIDE else _LABEL
+    columns = {
+        "id": [job.id for job in jobs],
+        "state": [job.state.value for job in jobs],
+        "label": [short(job.label or "", label) for job in jobs],
+        "job": [short(" ".join((job.operation, *job.operands))) for job in jobs],
+        "submitted": [timestamp(seconds_of(job.id))[5:19].replace("T", " ") for job in jobs],
+        "attempts": [str(len(job.attempts)) for job in jobs],
+        "outcome": [short(job.error or "" if job.result is None else job.result) for job in jobs],
+    }
+    told = {
+        "state": {*columns["state"]} != {title},
+        "label": any(columns["label"]),
+        "attempts": any(len(job.attempts) > 1 for job in jobs),
+        "outcome": any(columns["outcome"]),
+    }
+    cells = {n: [*map(Text, texts)] for n, texts in columns.items() if told.get(n, True)}
+    wide = {n: max([len(n), *(c.cell_len for c in column)]) for n, column in cells.items()}
+    taken = sum(wide[n] for n in wide if n not in _CUT) + _GAP * (len(wide) - 1)
+    width = max(width, taken + _LEAST * sum(n in _CUT for n in wide))  # or else the terminal folds
+    room = width - taken
+    wanted = wide["job"] + wide.get("outcome", 0)
+    if wanted > room:
+        share = max(room // 2, room - wide["job"]) if "outcome" in cells else 0
+        outcome = min(wide.get("outcome", 0), share)
+        for name, most in (("outcome", outcome), ("job", room - outcome)):
+            for cell in cells.get(name, ()):
+                cell.truncate(most, overflow="ellipsis")
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    labelled = any(job.label for job in jobs)
-    for name in ("id", "state", "label", "job", "submitted", "attempts", "outcome"):
-        if name != "label" or labelled:
-            table.add_column(name, no_wrap=name in ("id", "state"), overflow="fold")
-    for job in jobs:
-        outcome = job.result if job.result is not None else job.error or ""
-        cells = (
-            job.id,
-            job.state.value,
-            *([short(job.label or "")] if labelled else []),
-            short(" ".join((job.operation, *job.operands))),
-            timestamp(seconds_of(job.id))[5:19].replace("T", " "),
-            str(len(job.attempts)),
-            short(outcome),
-        )
-        table.add_row(*map(Text, cells))
+    for name in cells:
+        table.add_column(name, no_wrap=name not in _CUT, overflow="fold")
+    for row in zip(*cells.values(), strict=True):
+        table.add_row(*row)
     return drawn(table, width)
 
 

@@ -73,7 +73,7 @@ def as_table(overview: Overview, paused: dict[str, str] | None, width: int) -> s
 
     from spoolcalc.units import age
 
-    counts = Table(title=overview.path, title_justify="left", box=None, pad_edge=False)
+    counts = Table(box=None, pad_edge=False)
     counts.add_column("state")
     counts.add_column("jobs", justify="right")
     for state, number in overview.counts.items():
@@ -82,7 +82,7 @@ def as_table(overview: Overview, paused: dict[str, str] | None, width: int) -> s
         counts.add_row("corrupt", str(overview.corrupt))
     if overview.inbox:
         counts.add_row("inbox", str(overview.inbox))
-    text = drawn(counts, width)
+    text = f"{plain(overview.path)}\n{drawn(counts, width)}"
     if paused is not None:
         reason = f": {paused['reason']}" if paused["reason"] else ""
         text += f"paused since {plain(paused['since'])}{plain(reason)}\n"

@@ -27,10 +27,10 @@ def field(value: object) -> str:
     return str(value).translate(_ESCAPED)
 
 
-def short(text: str) -> str:
+def short(text: str, most: int = _SHOWN) -> str:
     """Return as much of a text as a table shows."""
     text = plain(text)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def drawn(table: object, width: int) -> str:

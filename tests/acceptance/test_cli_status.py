@@ -355,6 +355,39 @@ def test_a_state_on_a_terminal(commands: Commands, jobs: Jobs) -> None:
     assert seen.count("1") < 200
 
 
+def test_a_table_on_a_narrow_terminal_has_whole_ids_and_times(
+    commands: Commands, jobs: Jobs
+) -> None:
+    """What jobs do and their errors are cut, so that each has one line."""
+    ids = [jobs.failed(f"no such luck, {n} times, however long one tries") for n in range(3)]
+    jobs.completed()
+    lines = commands.on_terminal("status", "--state", "failed", columns=80).stdout.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ids
+    assert lines[1].split() == ["id", "job", "submitted", "outcome"]
+    for line in lines[2:]:
+        assert re.search(r" add 12 23 +\d\d-\d\d \d\d:\d\d:\d\d +no such luck", line), line
+    assert max(map(len, lines)) <= 80
+    jobs.spool.submit("add", ["1", "2"], label="nightly report")
+    for columns in (80, 40):
+        every = commands.on_terminal("status", "--operation", "add", columns=columns).stdout
+        assert all(job_id in every for job_id in ids)
+    assert commands.on_terminal("status", "--state", "wip").stdout.startswith("wip\nid")
+
+
+def test_the_path_is_shown_whole(commands: Commands, jobs: Jobs) -> None:
+    """To be copied, however narrow the table below it is."""
+    seen = commands.on_terminal("status", columns=40).stdout
+    assert seen.startswith(f"{jobs.spool.path}\n")
+
+
+def test_jobs_on_a_terminal_stand_apart(commands: Commands, jobs: Jobs) -> None:
+    """A blank line goes between two sheets."""
+    seen = commands.on_terminal("status", jobs.completed(), jobs.failed()).stdout
+    first, second = seen.split("\n\n")
+    assert "division by zero" in second
+    assert "division by zero" not in first
+
+
 def test_a_long_listing_on_a_terminal_is_cut(commands: Commands, jobs: Jobs) -> None:
     """A table has two hundred rows at most, and says how to get them all."""
     for _ in range(201):
