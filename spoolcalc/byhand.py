@@ -7,7 +7,7 @@ import os
 import time
 from contextlib import ExitStack, contextmanager
 
-from spoolcalc import files, lookup, reading
+from spoolcalc import files, liveness, lookup, reading
 from spoolcalc.bell import Bell
 from spoolcalc.dependants import wait_on
 from spoolcalc.document import has_room, started_over
@@ -16,7 +16,8 @@ from spoolcalc.errors import NotFinished, StorageFailure, UsageError
 from spoolcalc.hand import Hand
 from spoolcalc.ids import is_id
 from spoolcalc.job import Outcome, State, timestamp
-from spoolcalc.layout import CANCEL
+from spoolcalc.layout import CANCEL, owner_of
+from spoolcalc.sweep import recover
 from spoolcalc.transitions import claim, put_back, try_to_remove, try_to_remove_directory
 
 TYPE_CHECKING = False
@@ -62,8 +63,8 @@ class ByHand:
         """Have a job end in ``failed`` as cancelled; return it: ended otherwise, if too late.
 
         One that waits never runs.  One that runs is ended by its worker, which looks for such a
-        wish some times a second; raises :class:`~spoolcalc.errors.NotFinished` if that takes more
-        than ``patience`` seconds (10).
+        wish some times a second, or here if that is dead; raises
+        :class:`~spoolcalc.errors.NotFinished` if that takes more than ``patience`` seconds (10).
         """
         layout, job_id = self._layout, _id_of(self._layout, word)
         until = time.monotonic() + (PATIENCE if patience is None else patience)
@@ -78,6 +79,8 @@ class ByHand:
                         return lookup.find(layout, job_id)[0]
                     continue  # somebody took it while we looked
                 files.note(os.path.dirname(path), job_id + CANCEL, layout.file_mode, None)
+                if self._recover(os.path.dirname(path)):
+                    continue
                 if time.monotonic() >= until:
                     raise NotFinished(
                         f"job {job_id} is to be cancelled, and its worker has not done so yet",
@@ -113,6 +116,17 @@ class ByHand:
                     job, path = lookup.find(layout, job_id)
                     files.sync_directory(os.path.dirname(path))
                     return job
+
+    def _recover(self, directory: str) -> bool:
+        """Look after what lies in a directory of ``wip/`` if nobody is alive who will obey.
+
+        With the wish beside it, the job ends as cancelled.
+        """
+        name = os.path.basename(directory)
+        owner = owner_of(name)
+        if owner is not None and liveness.alive(self._layout, owner):
+            return False
+        return recover(self._layout, self._hand.lease, name)
 
     def _end(self, path: str) -> bool:
         """End a job that waits; False if somebody else was quicker."""

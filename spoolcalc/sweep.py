@@ -92,6 +92,19 @@ def sweep(layout: Layout, mine: Lease, *, thorough: bool = False) -> Swept:
     return swept
 
 
+def recover(layout: Layout, mine: Lease, directory: str) -> bool:
+    """Do for one directory in ``wip/`` what a sweep does; tell whether a job was taken from it.
+
+    For who waits for a job in it, and would else wait for somebody to look after its worker.
+    """
+    swept, now, owner = Swept(), mine.renew(), owner_of(directory)
+    if owner is None:
+        _recover(layout, mine, layout.wip_of(directory), None, swept)
+    elif now is not None and owner != mine.worker:
+        _give_up(layout, mine, directory, owner, now, swept)
+    return bool(swept.finished or swept.put_back or swept.poisoned)
+
+
 def hand_back(layout: Layout, mine: Lease) -> None:
     """Put back what a worker still holds when it leaves, uncharged.
 

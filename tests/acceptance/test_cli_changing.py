@@ -57,6 +57,22 @@ def test_a_worker_that_does_not_obey(run: Callable[..., Ran], jobs: Jobs) -> Non
         assert lease.worker in ended.stderr
 
 
+def test_a_job_whose_worker_was_killed_is_cancelled_at_once(
+    run: Callable[..., Ran], start: Callable[..., Process], jobs: Jobs, until: Callable[..., Any]
+) -> None:
+    """Nobody is there to obey, and what is left of the worker's job is ended first."""
+    job_id = jobs.spool.submit("exec", ["sleep", "1000"])
+    other = jobs.spool.submit("exec", ["sleep", "1000"])
+    worker = start("work", "-j", "2")
+    until(lambda: jobs.state(job_id) is jobs.state(other) is State.WIP)
+    worker.signal(signal.SIGKILL)
+    worker.popen.wait()
+    assert run("cancel", "--timeout", "0s", job_id) == (0, "", "")
+    assert jobs.state(job_id) is State.FAILED
+    assert [a.end for a in jobs.spool.find(other).attempts] == ["lost"]
+    assert jobs.state(other) is State.PENDING
+
+
 def test_cancelled_jobs_as_json(commands: Commands, jobs: Jobs) -> None:
     """Ids may come from stdin."""
     ids = [jobs.pending(), jobs.pending()]

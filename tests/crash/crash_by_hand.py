@@ -12,7 +12,7 @@ from crash_census import Expected, Facts
 from crash_sweeping import SweepByWorker
 from crash_trying import noting
 
-from spoolcalc import NotFinished, Outcome, Spool, State
+from spoolcalc import NotFinished, Outcome, Spool, State, lookup
 from spoolcalc.layout import CANCEL
 
 if TYPE_CHECKING:
@@ -94,6 +94,33 @@ class CancelRunning(Cancel):
         tell(f"wished {self.job_id}")
 
 
+def wish(root: str, job_id: str) -> None:
+    """Wish a job cancelled, and be killed before it is looked whether anybody will obey."""
+    job, path = lookup.find(Spool(root).layout, job_id)
+    assert job.state is State.WIP
+    with open(path.removesuffix(".json") + CANCEL, "xb"):
+        pass
+
+
+class CancelLost(Cancel):
+    """Its worker was killed, and so was the first who wished this; nobody else is there."""
+
+    long = False
+    minimum = 80
+
+    def prepare(self, root: str) -> Facts:
+        self.bystanders(root)
+        self.job_id = self.submit(root, expected=CANCELLED)
+        self.submit(root, "add", "1", "2", expected=Expected("completed", "3", lost=1))
+        die(root, claim_all)
+        wish(root, self.job_id)
+        return Facts(self.jobs, dead=frozenset(os.listdir(f"{root}/wip")))
+
+    def act(self, tell: Tell) -> None:
+        with suppress(NotFinished):  # it cannot be told whether the worker is dead: the wish stays
+            super().act(tell)
+
+
 class SweepWished(SweepByWorker):
     """A worker died that was to cancel its job, and with it one that had only begun."""
 
@@ -104,9 +131,7 @@ class SweepWished(SweepByWorker):
         job_id = self.submit(root, expected=CANCELLED)
         self.submit(root, "add", "1", "2", expected=Expected("completed", "3", lost=1))
         die(root, claim_all)
-        with suppress(NotFinished):
-            Spool(root).cancel(job_id, patience=0.0)
-        assert Spool(root).find(job_id).state is State.WIP
+        wish(root, job_id)
         return Facts(self.jobs)
 
 
@@ -121,9 +146,7 @@ class SweepReturnedWished(SweepByWorker):
         job_id = self.submit(root, expected=PERHAPS)
         self.submit(root, "add", "1", "2", expected=Expected("completed", "3"))
         die(root, lambda spool, lease: (claim_all(spool, lease), lease.surrender()))
-        with suppress(NotFinished):
-            Spool(root).cancel(job_id, patience=0.0)
-        assert Spool(root).find(job_id).state is State.WIP
+        wish(root, job_id)
         return Facts(self.jobs)
 
 
@@ -247,6 +270,7 @@ SCENARIOS: dict[str, type[Scenario]] = {
     "cancel delayed": CancelDelayed,
     "cancel blocked": CancelBlocked,
     "cancel running": CancelRunning,
+    "cancel lost": CancelLost,
     "sweep wished": SweepWished,
     "sweep returned wished": SweepReturnedWished,
     "sweep cancelling": SweepCancelling,
