@@ -101,14 +101,17 @@ def arrived(layout: Layout, document: Document) -> None:
 def ready(layout: Layout, document: Document) -> Sequence[str] | Outcome | None:
     """Return the operands to run a job with.
 
-    An Outcome if it cannot be run, since what it needs has failed; None if it must wait on.
+    An Outcome if it cannot be run, since one that it needs has failed, whatever the others do; None
+    if it must wait on.
     """
     results: dict[str, str] = {}
     wanted = set(filter(None, map(reference, document["operands"])))
+    waits_on = False
     for needed, need in _needs(document):
         job, outcome = _look(layout, needed)
         if outcome is None:
-            return None
+            waits_on = True
+            continue
         if need != "ok":
             continue
         if outcome.state is State.FAILED:
@@ -118,6 +121,8 @@ def ready(layout: Layout, document: Document) -> Sequence[str] | Outcome | None:
             if isinstance(result, Outcome):
                 return result
             results[needed] = result
+    if waits_on:
+        return None
     return [results.get(reference(word) or "", word) for word in document["operands"]]
 
 

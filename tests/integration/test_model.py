@@ -113,7 +113,7 @@ class SpoolMachine(RuleBasedStateMachine):
         """A try fails, which may be tried again."""
         job = self.model[job_id]
         job.failures += 1
-        if job.failures > job.retries:
+        if job.failures > job.retries or self.is_wished(job_id):
             self.end(job_id, State.FAILED)
             return
         due = due_of(self.spool.find(job_id)._document)
@@ -127,16 +127,20 @@ class SpoolMachine(RuleBasedStateMachine):
         """A try takes its worker, or its process, down."""
         job = self.model[job_id]
         job.crashes += 1
-        if job.crashes >= 3:
+        if job.crashes >= 3 or self.is_wished(job_id):
             self.end(job_id, State.FAILED)
         else:
             self.place(job_id)
+
+    def is_wished(self, job_id: str) -> bool:
+        """Whether somebody asked who holds it to cancel it."""
+        return (self.model[job_id].holder, job_id) in self.wishes
 
     def hand_on(self, worker: str, *, charged: bool) -> None:
         """What a worker held goes to others, but for what was to be cancelled."""
         for job_id, job in list(self.model.items()):
             if job.holder == worker:
-                if (worker, job_id) in self.wishes:
+                if self.is_wished(job_id):
                     self.end(job_id, State.FAILED)
                 elif charged:
                     self.crash(job_id)
@@ -335,17 +339,23 @@ class SpoolMachine(RuleBasedStateMachine):
 
     @rule(job_id=jobs)
     def cancel(self, job_id: str) -> None:
-        """What waits ends; who has it is asked to end it; what has ended stays as it is."""
+        """What waits ends; who has it is asked to end it; what has ended stays as it is.
+
+        What a dead worker has is taken from it, and ends too.
+        """
         if job_id in self.cleaned:
             with pytest.raises(NoSuchJob):
                 self.spool.cancel(job_id)
             return
         job = self.model[job_id]
-        if job.state is State.WIP:
-            with pytest.raises(NotFinished):
-                self.spool.cancel(job_id, patience=0.0)
-            assert job.holder is not None
+        if job.holder is not None:
             self.wishes.add((job.holder, job_id))
+            if job.holder in self.dead:
+                assert self.spool.cancel(job_id, patience=0.0).outcome == Outcome.cancelled()
+                self.hand_on(job.holder, charged=True)
+            else:
+                with pytest.raises(NotFinished):
+                    self.spool.cancel(job_id, patience=0.0)
             return
         waited = job.state in WAITING
         ended = self.spool.cancel(job_id)
@@ -450,10 +460,14 @@ class SpoolMachine(RuleBasedStateMachine):
         assert os.listdir(self.spool.layout.corrupt) == []
 
 
-TestSpool = SpoolMachine.TestCase
-TestSpool.settings = settings(
-    max_examples=25,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
+class LongMachine(SpoolMachine):
+    """The same, for many more lives: what is rare shows in one of some hundreds."""
+
+
+HOWEVER_LONG = settings(
+    stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+TestSpool = SpoolMachine.TestCase
+TestSpool.settings = settings(HOWEVER_LONG, max_examples=25)
+TestSpoolAtLength = pytest.mark.slow(LongMachine.TestCase)
+TestSpoolAtLength.settings = settings(HOWEVER_LONG, max_examples=1000)

@@ -111,11 +111,13 @@ def test_any_end_will_do(spool: Spool) -> None:
     assert spool.find(only_ok).state is State.FAILED
 
 
-def test_a_failure_is_not_waited_out(spool: Spool) -> None:
+@pytest.mark.parametrize("failing_first", [True, False])
+def test_a_failure_is_not_waited_out(failing_first: bool, spool: Spool) -> None:
     """A job fails as soon as one that it needs has failed, though others have not ended."""
     bad = spool.submit("div", ["1", "0"], priority=0)
     later = spool.submit("add", ["1", "2"], delay=3600.0)
-    both = spool.submit("add", [f"@{bad}", f"@{later}"])
+    needs = [bad, later] if failing_first else [later, bad]
+    both = spool.submit("add", [f"@{needed}" for needed in needs])
     drain(spool)
     assert spool.find(both).state is State.FAILED
     assert index(spool) == []
