@@ -45,6 +45,7 @@ ASKED = ("submit", "status", "fetch", "wait", "cancel", "retry")
 NOT_HERE = {
     "test_a_busy_worker_adopts_too": "its operation is installed for the command, not the server",
     "test_a_job_that_vanishes_is_not_waited_for": "looks for the inotify that the server has",
+    "test_commands_that_nobody_may_run_are_hinted_at": "the server has made the spool, for itself",
     "test_memory_is_bounded_for_any_number_of_lines": "each of its jobs has a key: minutes",
     "test_json_has_what_was_asked_for": "expects no key, and what is sent always has one",
 }

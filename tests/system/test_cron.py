@@ -30,7 +30,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 
 def crontab(*spools: str) -> str:
     """Return the system's crontab with the page's line for workers, for each spool."""
-    line = PAGE.read_text().partition("```crontab\n")[2].splitlines()[0]
+    path, line = PAGE.read_text().partition("```crontab\n")[2].splitlines()[:2]
+    assert path.startswith("PATH=")
     assert line.startswith("* * * * * spool work ")
     lines = [line.replace("* spool", f"* spool SPOOL_DIR={spool} spool") for spool in spools]
     return "\n".join([f"PATH={PREFIX}/bin:/usr/bin:/bin", "MAILTO=spool", *lines, ""])
