@@ -17,7 +17,7 @@ types:
 floors:
 	$(PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
-# the default run: four minutes on two cores
+# the default run: three to four minutes on two cores
 test:
 	$(PYTHON) -m pytest
 
