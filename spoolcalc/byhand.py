@@ -17,6 +17,7 @@ from spoolcalc.hand import Hand
 from spoolcalc.ids import is_id
 from spoolcalc.job import Outcome, State, timestamp
 from spoolcalc.layout import CANCEL, owner_of
+from spoolcalc.submission import make_durable
 from spoolcalc.sweep import recover
 from spoolcalc.transitions import claim, put_back, try_to_remove, try_to_remove_directory
 
@@ -113,9 +114,8 @@ class ByHand:
                 taken.document = started_over(taken.document)
                 if record(layout, taken.worker, taken.path, taken.document):
                     _let_go(layout, taken)
-                    job, path = lookup.find(layout, job_id)
-                    files.sync_directory(os.path.dirname(path))
-                    return job
+                    make_durable(layout, [job_id])
+                    return lookup.find(layout, job_id)[0]
 
     def _recover(self, directory: str) -> bool:
         """Look after what lies in a directory of ``wip/`` if nobody is alive who will obey.

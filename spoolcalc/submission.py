@@ -6,11 +6,20 @@ jobs to wait for are there.  Every front submits through these two.
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 
-from spoolcalc import transitions
+from spoolcalc import files, lookup, transitions
 from spoolcalc.document import has_room, new_document, reference, too_large
-from spoolcalc.errors import BadOperands, StorageFailure, UnknownOperation, UsageError, shown
+from spoolcalc.errors import (
+    BadOperands,
+    CorruptDocument,
+    NoSuchJob,
+    StorageFailure,
+    UnknownOperation,
+    UsageError,
+    shown,
+)
 from spoolcalc.ids import new_id
 from spoolcalc.job import DEFAULT_PRIORITY, MAX_CRASHES, MOST_CRASHES, PRIORITIES
 
@@ -82,7 +91,7 @@ def _check_kinds(operation: Any, operands: Any) -> None:
     """Refuse what is no name of an operation, and operands that are no list of texts."""
     if not isinstance(operation, str):
         raise UnknownOperation(f"not the name of an operation: {shown(repr(operation))}")
-    if isinstance(operands, str) or not hasattr(operands, "__getitem__"):
+    if not isinstance(operands, (list, tuple)):
         raise BadOperands(
             f"the operands of {shown(operation)} are not a list: {shown(repr(operands))}",
             "Give a list of texts, like ['12', '23'].",
@@ -206,8 +215,24 @@ def _publish(layout: Layout, documents: Sequence[Document]) -> list[str]:
     if waiting:
         _publish_waiting(layout, documents, waiting)
     elif documents:
-        transitions.publish(layout, documents)
+        make_durable(layout, transitions.publish(layout, documents))
     return [str(document["id"]) for document in documents]
+
+
+def make_durable(layout: Layout, ids: Sequence[str]) -> None:
+    """Wait until the names of jobs are on disk, wherever these lie by now.
+
+    Of one that is nowhere any more nothing is left to wait for: it was fetched, and cleaned.
+    """
+    for job_id in ids:
+        path = ""
+        while not (path and files.sync_directory(os.path.dirname(path))):
+            try:
+                path = lookup.find(layout, job_id)[1]
+            except CorruptDocument as error:
+                path = error.path
+            except NoSuchJob:
+                break
 
 
 def _publish_waiting(
@@ -218,11 +243,12 @@ def _publish_waiting(
     try:
         for document in waiting:
             dependants.expect(layout, document)
-        transitions.publish(layout, documents)
+        taken = transitions.publish(layout, documents)
     except BaseException:
         for document in waiting:
             dependants.withdraw(layout, document)
         raise
+    make_durable(layout, taken)
     for document in waiting:
         with suppress(StorageFailure):  # it is durable; what is left to do the thorough sweep does
             dependants.arrived(layout, document)

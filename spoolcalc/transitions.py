@@ -72,8 +72,11 @@ class Claim:
         return Job(self.document, State.WIP, worker=self.worker, updated=self.started)
 
 
-def publish(layout: Layout, documents: Sequence[Document]) -> None:
-    """Submit jobs together: when this returns, all of them are durable.
+def publish(layout: Layout, documents: Sequence[Document]) -> Sequence[str]:
+    """Submit jobs together; return the ids of those that are not durable yet: mostly none.
+
+    They were taken so quickly that their bucket had gone before its names could be synced.  They
+    are durable once the names are synced where they lie by now (``submission.make_durable``).
 
     Commit point of each job: its ``link`` into ``pending/``.
     Killed before it: a leftover in ``tmp/``, which nobody reads.  Killed after it: the job is there
@@ -104,8 +107,7 @@ def publish(layout: Layout, documents: Sequence[Document]) -> None:
             buckets[bucket] = None
         # Rung as soon as there is something to claim: workers wake while the names are synced.
         files.ring(layout.bell, layout.file_mode)
-        for bucket in buckets:
-            files.sync_directory(bucket)
+        gone = {bucket for bucket in buckets if not files.sync_directory(bucket)}
     except BaseException:
         for path in (*published, *written):
             try_to_remove(path)
@@ -116,6 +118,10 @@ def publish(layout: Layout, documents: Sequence[Document]) -> None:
         files.close(descriptors)
     told = zip(documents, map(layout.state_of, published), strict=True)
     events.tell(layout, [events.submitted(document, None, to) for document, to in told])
+    if not gone:
+        return ()
+    placed = zip(documents, published, strict=True)
+    return [document["id"] for document, path in placed if os.path.dirname(path) in gone]
 
 
 def enter(layout: Layout, path: str, document: Document) -> bool:

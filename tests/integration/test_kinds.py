@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from spoolcalc import Spool
 
 
-@pytest.mark.parametrize("operands", ["12", b"12", [1, 2], [Decimal(1), "2"], [1.0, "2"], None, 12])
+@pytest.mark.parametrize(
+    "operands", ["12", b"12", {"1": 1, "2": 2}, [1, 2], [Decimal(1), "2"], [1.0, "2"], None, 12]
+)
 def test_operands_are_a_list_of_texts(spool: Spool, operands: Any) -> None:
     """A text is no list of its characters, and what a number would be written as is not guessed."""
     with pytest.raises(BadOperands, match=r"text|list"):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from spoolcalc import NoSuchJob, Spool, State, StorageFailure, transitions
+from spoolcalc import NoSuchJob, Outcome, Spool, State, StorageFailure, files, transitions
 from spoolcalc.submission import prepare
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from conftest import Jobs
 
     from spoolcalc.job import Document
@@ -52,10 +55,10 @@ def test_what_is_refused_in_between_can_be_submitted_again(
     documents = [prepare("add", ["1", "2"]), keyed("a"), keyed("b"), prepare("add", ["1", "2"])]
     real = transitions.publish
 
-    def publish(layout: Layout, some: list[Document]) -> None:
+    def publish(layout: Layout, some: list[Document]) -> Sequence[str]:
         if len(some) > 1:
             raise StorageFailure("write", "there", OSError(28, "No space left on device"))
-        real(layout, some)
+        return real(layout, some)
 
     with monkeypatch.context() as patch:
         patch.setattr(transitions, "publish", publish)
@@ -66,3 +69,74 @@ def test_what_is_refused_in_between_can_be_submitted_again(
     anew = [prepare("add", ["1", "2"]), keyed("a"), keyed("b"), prepare("add", ["1", "2"])]
     assert spool.publish(anew)[1:3] == [documents[1]["id"], documents[2]["id"]]
     assert spool.counts()[State.PENDING] == 4
+
+
+@pytest.mark.parametrize("then", ["stays", "is finished", "is given back", "is cleaned"])
+def test_a_job_that_is_taken_before_it_is_synced_is_synced_where_it_lies(
+    then: str, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bell wakes a worker before that, and the bucket of the last job goes."""
+    ring, sync = files.ring, files.sync_directory
+    synced: list[tuple[str, bool]] = []
+
+    with spool.register() as lease:
+
+        def woken(path: str, mode: int) -> None:
+            ring(path, mode)
+            if path == spool.layout.bell and not os.listdir(spool.layout.wip_of(lease.worker)):
+                monkeypatch.setattr(files, "ring", ring)
+                take()
+
+        def take() -> None:
+            worker = Spool(spool.path)
+            claimed = worker.claim(lease)
+            assert claimed is not None
+            assert worker.claim(lease) is None
+            assert os.listdir(spool.layout.pending) == []
+            if then == "is given back":
+                assert worker.give_back(claimed)
+            elif then != "stays":
+                assert worker.finish(claimed, Outcome.completed("35"))
+            if then == "is cleaned":
+                worker.fetch(claimed.job.id)
+                assert worker.clean().retrieved == 1
+
+        def noted(path: str) -> bool:
+            there = sync(path)
+            synced.append((path, there))
+            return there
+
+        monkeypatch.setattr(files, "ring", woken)
+        monkeypatch.setattr(files, "sync_directory", noted)
+        job_id = spool.submit("add", ["12", "23"])
+        where = {
+            "stays": lambda: spool.layout.wip_of(lease.worker),
+            "is finished": lambda: spool.layout.finished_bucket(State.COMPLETED, job_id),
+            "is given back": lambda: f"{spool.layout.pending}/5-{job_id[:8]}",
+            "is cleaned": lambda: "",
+        }[then]()
+        assert (where, True) in synced or not where
+        assert synced[-1][1] or then == "is cleaned"
+
+
+def test_what_is_retried_is_synced_where_it_lies(
+    spool: Spool, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken at once, its bucket gone: the name that a power failure must not undo is another."""
+    job_id = jobs.failed()
+    sync = files.sync_directory
+    synced: list[str] = []
+    with spool.register() as lease:
+
+        def noted(path: str) -> bool:
+            if path.startswith(spool.layout.pending) and not synced:
+                worker = Spool(spool.path)
+                assert worker.claim(lease)
+                assert worker.claim(lease) is None
+            there = sync(path)
+            synced.extend([path] * there)
+            return there
+
+        monkeypatch.setattr(files, "sync_directory", noted)
+        spool.retry(job_id)
+        assert synced[-1] == spool.layout.wip_of(lease.worker)
