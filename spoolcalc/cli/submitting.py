@@ -118,7 +118,7 @@ def submit(
         typer.Option(
             metavar="TEXT",
             help="If a job has this key already, print its id instead. "
-            "With --from, line 7 has TEXT:7, so that the same file can be submitted again.",
+            "With --from, what the lines' keys begin with: the same file can be submitted again.",
         ),
     ] = None,
     label: Annotated[

@@ -12,7 +12,15 @@ import shlex
 
 from spoolcalc import output, reading
 from spoolcalc.commands.submitting import opened, operands_of, settings_of
-from spoolcalc.errors import OK, USAGE, CeilingReached, SpoolError, StorageFailure, UsageError
+from spoolcalc.errors import (
+    OK,
+    USAGE,
+    CeilingReached,
+    SpoolError,
+    StorageFailure,
+    UsageError,
+    shown,
+)
 from spoolcalc.render.text import json_answer
 from spoolcalc.spool import Spool
 from spoolcalc.submission import GROUP, prepare, submit_some
@@ -29,6 +37,8 @@ if TYPE_CHECKING:
 _CHUNK = 64 * 1024
 #: The longest line, in bytes; a job cannot be larger.
 LONGEST_LINE = 1024 * 1024
+#: The longest beginning of the keys of many lines, in characters: a key has 200.
+LONGEST_PREFIX = 160
 
 
 def submit_from(
@@ -45,9 +55,10 @@ def submit_from(
 
     A bad line ends it, or with ``keep_going`` is told and passed over, for exit code 2 at the end.
     So does a line for whose job the settings leave no room, whatever ``keep_going`` says.
-    ``options`` are those of every job; ``key`` is what their keys begin with.  ``on_progress`` is
-    told the bytes read and the jobs submitted, after each group.
+    ``options`` are those of every job; ``key`` is what their keys begin with (:class:`LineKeys`).
+    ``on_progress`` is told the bytes read and the jobs submitted, after each group.
     """
+    keys = None if key is None else LineKeys(key)
     spool = opened(path)
     settings = settings_of(spool)
     defaults = settings.at_submit
@@ -61,8 +72,8 @@ def submit_from(
                 words = split(line)
                 if words:
                     operands = operands_of(words[0], words[1:])
-                    if key is not None:
-                        options["key"] = key_of(key, number)
+                    if keys is not None:
+                        options["key"] = keys.of(number, line)
                     group.append(
                         (number, prepare(words[0], operands, defaults=defaults, **options))
                     )
@@ -84,9 +95,27 @@ def submit_from(
     return code
 
 
-def key_of(key: str, number: int) -> str:
-    """Return the key of a line's job: the same file with the same ``key`` has the same ones."""
-    return f"{key}:{number}"
+class LineKeys:
+    """The keys of a file's lines: ``prefix``, the line's number, and a digest of what it says.
+
+    So the same file has the same keys, and a line that was corrected in its place one of its own:
+    what is submitted is never taken for something else.  Raises UsageError for a bad ``prefix``.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        from hashlib import sha256
+
+        if not (0 < len(prefix) <= LONGEST_PREFIX and prefix.isprintable()):
+            raise UsageError(
+                f"not the beginning of a key: {shown(prefix)}",
+                f"One line of 1 to {LONGEST_PREFIX} printable characters.",
+            )
+        self.prefix = prefix
+        self._digest = sha256
+
+    def of(self, number: int, line: bytes) -> str:
+        """Return the key of a line."""
+        return f"{self.prefix}:{number}:{self._digest(line).hexdigest()[:12]}"
 
 
 def size_of(file: str) -> int | None:

@@ -4,14 +4,14 @@ A group with a bad line is sent again without it and without what follows, so th
 it is submitted; with ``keep_going`` the rest goes in the next group.  What is no line's fault ends
 it in any case.
 
-Each line's job has a key.  When the answer to a group does not come, what they begin with is told:
-the same file, submitted with that, makes no second jobs.
+Each line's job has a key.  When it does not come to the end, what they begin with is told: the same
+file, submitted with that, makes no second jobs.
 """
 
 from __future__ import annotations
 
 from spoolcalc import output
-from spoolcalc.commands.feeding import hint_with, key_of, placed, print_ids, read_lines, split
+from spoolcalc.commands.feeding import LineKeys, hint_with, placed, print_ids, read_lines, split
 from spoolcalc.commands.submitting import operands_of, server_at
 from spoolcalc.errors import OK, USAGE, UsageError
 from spoolcalc.ids import new_id
@@ -42,42 +42,44 @@ def send_from(
     **options: Any,  # those of submission.prepare, which the server checks
 ) -> int:
     """Submit each line of ``file`` as ``feeding.submit_from`` does, to a server."""
-    keys = new_id() if key is None else key
-    sender = _Sender(server_at(url), file, keys, keep_going=keep_going, as_json=as_json)
+    keys = LineKeys(new_id() if key is None else key)
+    sender = _Sender(server_at(url), file, keep_going=keep_going, as_json=as_json)
     given = {**load(None).at_submit, **options}
-    for read, lines in read_lines(file):
-        for number, line in lines:
-            try:
-                words = split(line)
-            except UsageError as error:
-                sender.send()
-                sender.bad(error, number)
-                continue
-            if words:
-                operands = operands_of(words[0], words[1:])
-                options_of_line = {**given, "key": key_of(keys, number)}
-                sender.add(number, words[0], operands, options_of_line)
-        sender.send()
-        if on_progress is not None:
-            on_progress(read, sender.done)
+    try:
+        for read, lines in read_lines(file):
+            for number, line in lines:
+                try:
+                    words = split(line)
+                    operands = operands_of(words[0], words[1:]) if words else []
+                except UsageError as error:
+                    sender.send()
+                    sender.bad(error, number)
+                    continue
+                if words:
+                    options_of_line = {**given, "key": keys.of(number, line)}
+                    sender.add(number, words[0], operands, options_of_line)
+            sender.send()
+            if on_progress is not None:
+                on_progress(read, sender.done)
+    except BaseException:
+        sender.tell_how_to_go_on(keys.prefix)
+        raise
     return sender.code
 
 
 class _Sender:
     """Sends lines in groups.  ``done`` is how many jobs were submitted, ``code`` the exit code."""
 
-    def __init__(
-        self, spool: Remote, file: str, keys: str, *, keep_going: bool, as_json: bool
-    ) -> None:
+    def __init__(self, spool: Remote, file: str, *, keep_going: bool, as_json: bool) -> None:
         self.done = 0
         self.code = OK
         self._spool = spool
         self._file = file
-        self._keys = keys
         self._keep_going = keep_going
         self._as_json = as_json
         self._group: list[Line] = []
         self._size = 0
+        self._lost: list[int] = []  # the lines whose answer did not come
 
     def add(self, number: int, operation: str, operands: Any, options: dict[str, Any]) -> None:
         """Have one more line, and send those there are if they are many."""
@@ -117,20 +119,23 @@ class _Sender:
         try:
             ids = self._spool.submit_many([fields for _, fields in lines])
         except BaseException:
-            if self._spool.unanswered:
-                self._tell_lost(numbers)
+            self._lost = numbers if self._spool.unanswered else []
             raise
         self.done += len(ids)
         print_ids(ids, numbers, as_json=self._as_json)
 
-    def _tell_lost(self, numbers: list[int]) -> None:
-        """Say how to go on when it is not known whether lines were submitted."""
+    def tell_how_to_go_on(self, prefix: str) -> None:
+        """Say how the rest can be submitted, and no job a second time, if there may be any."""
         import shlex
 
-        many = len(numbers) > 1
-        lines = f"lines {numbers[0]} to {numbers[-1]}" if many else f"line {numbers[0]}"
+        if not (self.done or self._lost):
+            return
+        told = "spool: not all of it was submitted"
+        if self._lost:
+            first, last = self._lost[0], self._lost[-1]
+            lines = f"line {first}" if first == last else f"lines {first} to {last}"
+            told = f"spool: {lines} may have been submitted all the same"
         output.tell(
-            f"spool: {lines} may have been submitted all the same\n"
-            f"  Submit all of it again with --key {shlex.quote(self._keys)}:"
+            f"{told}\n  Submit all of it again with --key {shlex.quote(prefix)}:"
             " that tells the ids of all lines and makes no second jobs."
         )

@@ -137,12 +137,27 @@ def test_options_are_those_of_every_line(commands: Commands, spool: Spool) -> No
 def test_the_same_file_with_the_same_key_is_the_same_jobs(
     run: Callable[..., Ran], spool: Spool
 ) -> None:
-    """Each line's key has its number, so that what is submitted again makes no second job."""
+    """What is submitted again makes no second job; a line that was changed is another job."""
     words = ["submit", "--from", "-", "--key", "x"]
     first = run(*words, input=b"add 1 2\n\nneg 3\n")
     assert first.returncode == 0
-    assert [spool.find(job_id).key for job_id in first.stdout.split()] == ["x:1", "x:3"]
+    keys = [str(spool.find(job_id).key) for job_id in first.stdout.split()]
+    assert [key.rpartition(":")[0] for key in keys] == ["x:1", "x:3"]
     assert run(*words, input=b"add 1 2\n\nneg 3\n") == first
+    changed = run(*words, input=b"add 1 2\n\nneg 4\n").stdout.split()
+    assert changed[0] == first.stdout.split()[0]
+    assert spool.find(changed[1]).operands == ("4",)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 161, "a\nb"])
+def test_a_bad_beginning_of_keys_is_refused(
+    key: str, run: Callable[..., Ran], commands: Commands
+) -> None:
+    """Once, before anything is read: an empty one would be shared by all who forgot theirs."""
+    ended = run("submit", "--from", "-", "--key", key, input=b"neg 1\nneg 2\n")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("spool: not the beginning of a key: ")
+    assert not commands.spool.exists()
 
 
 # --- commands

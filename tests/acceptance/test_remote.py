@@ -254,12 +254,36 @@ def test_an_interrupted_file_tells_how_to_go_on(
         jobs = sorted(Spool(commands.spool).list(State.PENDING), key=lambda job: job.id)
         assert [job.operation for job in jobs] == ["add", "neg"]
         assert (ended.returncode, ended.stdout) == (130, "")
-        keys = str(jobs[0].key).removesuffix(":1")
+        keys, number, _ = str(jobs[0].key).rsplit(":", 2)
+        assert number == "1"
         assert "lines 1 to 3 may have been submitted all the same" in ended.stderr
         assert f"again with --key {keys}:" in ended.stderr
         told = "".join(f"{job.id}\n" for job in jobs)
         assert run(*words, "--key", keys, env={"SPOOL_URL": url}) == (0, told, "")
     assert run(*words, "--key", keys) == (0, told, "")
+
+
+def test_a_file_that_is_not_submitted_to_its_end_tells_how_to_go_on(
+    serve: Callable[..., Server], run: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """A bad line, corrected where it stands, and the same file again: each job is there once."""
+    server = serve(home=tmp_path / "home")
+    there = {"SPOOL_URL": server.url}
+    lines = tmp_path / "lines"
+    lines.write_text("neg 1\nexec --timeout 5s\nneg 3\n")
+    ended = run("submit", "--from", str(lines), env=there)
+    assert (ended.returncode, len(ended.stdout.split())) == (2, 1)
+    assert "line 2: '--timeout' is no command" in ended.stderr
+    told = re.search(r"not all of it was submitted\n  .* again with --key (\S+):", ended.stderr)
+    assert told
+    lines.write_text("neg 1\nneg 2\nneg 3\n")
+    for _ in range(2):
+        again = run("submit", "--from", str(lines), "--key", told[1], env=there)
+        assert again.returncode == 0
+        assert again.stdout.startswith(ended.stdout)
+        assert len(list(server.jobs.spool.list(State.PENDING))) == 3
+    lines.write_text("nag 1\n")
+    assert "again with" not in run("submit", "--from", str(lines), env=there).stderr
 
 
 def test_one_bad_line_of_a_file_is_the_one_that_is_told(

@@ -110,11 +110,11 @@ def test_a_job_that_is_taken_before_it_is_synced_is_synced_where_it_lies(
         monkeypatch.setattr(files, "sync_directory", noted)
         job_id = spool.submit("add", ["12", "23"])
         where = {
-            "stays": lambda: spool.layout.wip_of(lease.worker),
-            "is finished": lambda: spool.layout.finished_bucket(State.COMPLETED, job_id),
-            "is given back": lambda: f"{spool.layout.pending}/5-{job_id[:8]}",
-            "is cleaned": lambda: "",
-        }[then]()
+            "stays": spool.layout.wip_of(lease.worker),
+            "is finished": spool.layout.finished_bucket(State.COMPLETED, job_id),
+            "is given back": f"{spool.layout.pending}/5-{job_id[:8]}",
+            "is cleaned": "",
+        }[then]
         assert (where, True) in synced or not where
         assert synced[-1][1] or then == "is cleaned"
 
