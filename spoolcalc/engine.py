@@ -69,6 +69,7 @@ class Engine:
         self._timeout = timeout
         self._wake = wake
         self._commands = not layout.file_mode & 0o077 or operations.COMMAND in allow
+        self._executor = executor
         self._make: Maker | None = None
         if executor not in (PROCESS, THREAD):
             from spoolcalc.executors import maker
@@ -194,7 +195,7 @@ class Engine:
         if self._other is None:
             from spoolcalc.executors import OthersExecutor
 
-            self._other = OthersExecutor(make, self._jobs, worker)
+            self._other = OthersExecutor(make, self._jobs, worker, self._executor)
         return self._other
 
     def _start_command(self, claim: Claim, operands: Sequence[str]) -> Run:

@@ -20,6 +20,7 @@
         ├── CeilingReached                a submit that the spool's settings do not allow
         ├── CorruptDocument
         └── StorageFailure                the operating system said no: full, forbidden, broken
+            └── ExecutorRefused           so did somebody else's executor
 
 To lose a race is not an error: the transitions answer ``None`` or ``False``.  This module imports
 nothing of the package, and only what an interpreter has loaded at start.
@@ -217,3 +218,20 @@ class StorageFailure(SpoolUnusable):
         super().__init__(f"cannot {action} {path}: {reason}", _WHAT_TO_DO.get(number, ""))
         self.errno = number
         self.path = path
+
+
+class ExecutorRefused(StorageFailure):
+    """Somebody else's executor could not be made, or took no job: a scheduler is down, say.
+
+    ``path`` is its name, and ``reason`` what it said, in one line.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        SpoolUnusable.__init__(
+            self,
+            f"the executor {shown(name)} refused: {plain(reason)}",
+            "See that what it needs is there and can be reached; no job was lost.",
+        )
+        self.errno = 0
+        self.path = name
+        self.reason = reason

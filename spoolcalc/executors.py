@@ -12,9 +12,11 @@ from __future__ import annotations
 import os
 import sys
 from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 
 from spoolcalc import orphans
-from spoolcalc.errors import UsageError, shown
+from spoolcalc.errors import ExecutorRefused, UsageError, shown
+from spoolcalc.job import shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,23 +30,36 @@ if TYPE_CHECKING:
 
 
 class OthersExecutor:
-    """What ``make`` gives for ``jobs`` at a time, while it runs jobs of ``worker``."""
+    """What ``make`` gives for ``jobs`` at a time, while it runs jobs of ``worker``.
 
-    def __init__(self, make: Maker, jobs: int, worker: str) -> None:
+    It is made when the first job comes; ``name`` is what it is called when it refuses.
+    """
+
+    def __init__(self, make: Maker, jobs: int, worker: str, name: str) -> None:
         self.worker = worker
         self._make = make
         self._jobs = jobs
+        self._name = name
         self._strangers = set(_forked())
         os.environ[orphans.MARK] = worker  # it may start processes whenever it likes
-        self._executor = make(jobs)
+        self._executor: Executor | None = None
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
-        """Have it run a function; one that broke is replaced once."""
+        """Have it run a function; one that broke is replaced once.
+
+        Raises :class:`~spoolcalc.errors.ExecutorRefused`, whatever it raised itself: what cannot be
+        begun is no fault of the job's.
+        """
         try:
-            return self._executor.submit(function, *arguments)
-        except BrokenExecutor:
-            self._executor = self._make(self._jobs)
-            return self._executor.submit(function, *arguments)
+            try:
+                return self._made().submit(function, *arguments)
+            except BrokenExecutor:
+                self._executor = None
+                return self._made().submit(function, *arguments)
+        except (Exception, SystemExit) as error:
+            if isinstance(error, BrokenExecutor):
+                self._executor = None
+            raise ExecutorRefused(self._name, _said(error)) from error
 
     def kill(self) -> None:
         """Kill what it forked; what carries the mark is for :func:`orphans.kill_marked`."""
@@ -56,7 +71,13 @@ class OthersExecutor:
 
     def close(self) -> None:
         """Let go of it; what it has begun cannot be ended in this way."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _made(self) -> Executor:
+        if self._executor is None:
+            self._executor = self._make(self._jobs)
+        return self._executor
 
 
 def maker(name: str) -> Maker:
@@ -88,6 +109,14 @@ def maker(name: str) -> Maker:
         return executor
 
     return make
+
+
+def _said(error: BaseException) -> str:
+    """Return in one line what somebody else's code raised, even if it cannot say what it is."""
+    text = ""
+    with suppress(Exception):
+        text = " ".join(str(error).split())
+    return shortened(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
 def _forked() -> list[BaseProcess]:

@@ -6,9 +6,10 @@ They run in a child of the worker, so that the worker is their parent.
 import os
 import signal
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from spoolcalc import Context
 
@@ -79,3 +80,32 @@ def boom(text: str) -> str:
 def spawning(max_workers: int) -> ProcessPoolExecutor:
     """Give an executor whose processes are not forked from the worker."""
     return ProcessPoolExecutor(max_workers, mp_context=get_context("spawn"))
+
+
+def down(max_workers: int) -> Executor:
+    """Be an executor whose scheduler cannot be reached, until there is the file that UP names."""
+    if not Path(os.environ["UP"]).exists():
+        raise ConnectionRefusedError(111, "the scheduler is down")
+    return ThreadPoolExecutor(max_workers)
+
+
+class _Mute(ThreadPoolExecutor):
+    def submit(self, *_: object, **__: object) -> Any:
+        """Take nothing."""
+        raise TimeoutError("the scheduler does not answer")
+
+
+def mute(max_workers: int) -> Executor:
+    """Give an executor that takes no job."""
+    return _Mute(max_workers)
+
+
+class _Broken(ThreadPoolExecutor):
+    def submit(self, *_: object, **__: object) -> Any:
+        """Be broken."""
+        raise BrokenExecutor("a child died early")
+
+
+def broken(max_workers: int) -> Executor:
+    """Give an executor that breaks at once, as often as it is replaced."""
+    return _Broken(max_workers)

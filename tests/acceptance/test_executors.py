@@ -1,0 +1,63 @@
+"""Executors of somebody else's, in real workers: what they refuse, and what they leave behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from spoolcalc import State
+from spoolcalc.document import new_document
+from spoolcalc.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
+
+    from conftest import Process, Ran
+
+    from spoolcalc import Spool
+
+    Until = Callable[..., Any]
+    Start = Callable[..., Process]
+    Run = Callable[..., Ran]
+
+
+def submit(spool: Spool, operation: str, *operands: str) -> str:
+    """Submit a job of an operation that the workers know, and this process need not."""
+    return spool.publish([new_document(new_id(), operation, operands)])[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("down", "ConnectionRefusedError: [Errno 111] the scheduler is down"),
+        ("mute", "TimeoutError: the scheduler does not answer"),
+        ("broken", "BrokenExecutor: a child died early"),
+    ],
+)
+def test_an_executor_that_refuses_costs_no_attempt(
+    run: Run, spool: Spool, plugin: dict[str, str], tmp_path: Path, name: str, said: str
+) -> None:
+    """It is the environment's failure: told with its name, and with `--once` exit code 7."""
+    env = {**plugin, "UP": str(tmp_path / "up")}
+    job_id = submit(spool, "spin", "100")
+    ran = run("work", "--once", "--executor", f"blockops:{name}", env=env)
+    assert ran.returncode == 7
+    assert f"the executor 'blockops:{name}' refused: {said}" in ran.stderr
+    job = spool.find(job_id)
+    assert (job.state, job.attempts) == (State.PENDING, ())
+
+
+def test_an_executor_is_asked_again_until_it_is_there(
+    start: Start, spool: Spool, plugin: dict[str, str], tmp_path: Path, until: Until
+) -> None:
+    """The worker says so once for each time, and goes on."""
+    up = tmp_path / "up"
+    job_id = submit(spool, "spin", "100")
+    worker = start("work", "--executor", "blockops:down", env={**plugin, "UP": str(up)})
+    until(lambda: "the scheduler is down" in worker.stderr)
+    up.touch()
+    until(lambda: spool.find(job_id).state is State.COMPLETED)
+    assert len(spool.find(job_id).attempts) == 1
