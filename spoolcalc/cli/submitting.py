@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from spoolcalc import access, output
 from spoolcalc.cli.app import finish
 from spoolcalc.cli.options import JsonOption, PlaceOption, offer_operations
 from spoolcalc.commands import submitting
-from spoolcalc.errors import OK, UsageError
+from spoolcalc.errors import OK, UsageError, shown
 from spoolcalc.job import COMMAND, DEFAULT_PRIORITY
 from spoolcalc.units import moment, seconds, size
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: What ``--after`` takes behind the id.
 _NEEDS = ("ok", "any")
+#: As many symbolic links as the kernel follows.
+_LINKS = 40
 
 
 class SubmitCommand(TyperCommand):
@@ -134,7 +137,8 @@ def submit(
         ),
     ] = None,
     stdin: Annotated[
-        str | None, typer.Option(metavar="FILE", help="exec: what the command reads.")
+        str | None,
+        typer.Option(metavar="FILE", help="exec: what the command reads, a regular file."),
     ] = None,
     max_output: Annotated[
         int | None,
@@ -232,12 +236,38 @@ def _variable(word: str) -> tuple[str, str]:
 
 
 def _file(path: str) -> str:
-    if path in ("", "-"):
+    if path in ("", "-") or _is_passing(os.path.abspath(path)):
+        named = "" if path in ("", "-") else f", and {shown(path)} is none"
         raise UsageError(
-            "--stdin takes a file, which the command reads when it is run",
+            f"--stdin takes a file, which the command reads when it is run{named}",
             "Our own stdin may be gone by then; put it into a file.",
         )
     return os.path.abspath(path)
+
+
+def _is_passing(path: str) -> bool:
+    """Tell whether a path names a descriptor of ours, or a pipe, a terminal or the like.
+
+    By the time a worker opens it, it is gone or something else; without a word, if it is the
+    worker's own /dev/stdin.
+    """
+    place = path
+    for _ in range(_LINKS):
+        directory, name = os.path.split(place)
+        place = os.path.join(os.path.realpath(directory), name)
+        if place.startswith(("/dev/fd/", "/dev/std")):
+            return True
+        if place.startswith("/proc/") and place.split("/")[-2] == "fd":
+            return True
+        try:
+            place = os.path.join(os.path.dirname(place), os.readlink(place))
+        except OSError:  # it is no link, or is not there (yet)
+            break
+    try:
+        found = os.stat(path)
+        return not (stat.S_ISREG(found.st_mode) or os.path.samestat(found, os.stat(os.devnull)))
+    except OSError:
+        return False
 
 
 def _submit_from(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -235,6 +236,36 @@ def test_stdin_itself_cannot_be_kept(run: Callable[..., Ran], spool: Spool) -> N
     """A command reads a file."""
     ended = run("submit", "--stdin", "-", "exec", "cat")
     assert (ended.returncode, "file" in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "/proc/thread-self/fd/0", "link", "pipe", "."],
+)
+def test_stdin_is_a_file_that_stays(
+    commands: Commands, run: Callable[..., Ran], spool: Spool, file: str
+) -> None:
+    """What is ours only, or ends with who writes it, would be empty or gone for the worker."""
+    (commands.home / "link").symlink_to("link2")
+    (commands.home / "link2").symlink_to("/dev/stdin")
+    os.mkfifo(commands.home / "pipe")
+    ended = run("submit", "--stdin", file, "exec", "cat", input=b"data")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"'{file}' is none" in ended.stderr
+    assert "put it into a file" in ended.stderr
+    assert spool.counts()[State.PENDING] == 0
+
+
+def test_our_own_stdin_is_refused_even_if_it_is_a_file(
+    commands: Commands, run: Callable[..., Ran], spool: Spool
+) -> None:
+    """The worker's own would be opened in its place; a link to a file is one."""
+    data, link = commands.home / "data", commands.home / "link"
+    data.write_text("data")
+    link.symlink_to(data)
+    with data.open("rb") as stdin:
+        assert run("submit", "--stdin", "/dev/stdin", "exec", "cat", stdin=stdin).returncode == 2
+    assert run("submit", "--stdin", "link", "exec", "cat").returncode == 0
 
 
 def test_a_command_is_needed(run: Callable[..., Ran], spool: Spool) -> None:
