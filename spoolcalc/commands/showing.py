@@ -87,7 +87,9 @@ def listing(
 
         first = list(itertools.islice(listed, TABLE + 1))
         title = "all jobs" if state is None else state.value
-        output.answer(jobs.as_table(first[:TABLE], title, output.width()))
+        labelled = label is not None
+        table = jobs.as_table(first[:TABLE], title, output.width(), labelled=labelled)
+        output.answer(table)
         if len(first) > TABLE:
             options = {"state": state, "label": label, "operation": operation}
             words = [f"--{name} {quote(value)}" for name, value in options.items() if value]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
+    from rich.text import Text
+
     from spoolcalc.job import Job
 
 #: The columns of a job's line.
@@ -43,10 +45,12 @@ FIELDS = (
     "progress",
 )
 
-#: The characters of a label that a table shows, on a terminal of a usual width and on a wide one.
-_LABEL, _LABEL_IF_WIDE, _WIDE = 10, 20, 100
+#: The characters of a label that a table shows, and where nothing else is cut for them.
+_LABEL, _LABEL_IF_ROOM = 10, 20
 #: The columns of a table that are cut where the terminal is narrow, and how wide they stay.
-_CUT, _LEAST = ("job", "outcome"), 6
+_CUT, _LEAST = ("job", "outcome"), 7
+#: The columns that are left out, in this order, where it is too narrow even so.
+_SPARED = ("submitted", "attempts", "label")
 #: How many characters rich leaves between two columns.
 _GAP = 2
 
@@ -138,19 +142,19 @@ def as_sheet(job: Job, **more: object) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_table(jobs: Sequence[Job], title: str, width: int) -> str:
+def as_table(jobs: Sequence[Job], title: str, width: int, *, labelled: bool = False) -> str:
     """Return jobs as a table for a terminal, a line for each.
 
-    A column in which there is nothing to tell is left out; what jobs do and what came of it is cut.
+    A column in which there is nothing to tell is left out, and so is the label of jobs that are
+    ``labelled`` all alike; what jobs do and what came of it is cut.
     """
     from rich.table import Table
     from rich.text import Text
 
-    label = _LABEL_IF_WIDE if width >= _WIDE else _LABEL
     columns = {
         "id": [job.id for job in jobs],
         "state": [job.state.value for job in jobs],
-        "label": [short(job.label or "", label) for job in jobs],
+        "label": [short(job.label or "", _LABEL_IF_ROOM) for job in jobs],
         "job": [short(" ".join((job.operation, *job.operands))) for job in jobs],
         "submitted": [timestamp(seconds_of(job.id))[5:19].replace("T", " ") for job in jobs],
         "attempts": [str(len(job.attempts)) for job in jobs],
@@ -158,28 +162,50 @@ def as_table(jobs: Sequence[Job], title: str, width: int) -> str:
     }
     told = {
         "state": {*columns["state"]} != {title},
-        "label": any(columns["label"]),
+        "label": any(columns["label"]) and not labelled,
         "attempts": any(len(job.attempts) > 1 for job in jobs),
         "outcome": any(columns["outcome"]),
     }
     cells = {n: [*map(Text, texts)] for n, texts in columns.items() if told.get(n, True)}
-    wide = {n: max([len(n), *(c.cell_len for c in column)]) for n, column in cells.items()}
-    taken = sum(wide[n] for n in wide if n not in _CUT) + _GAP * (len(wide) - 1)
-    width = max(width, taken + _LEAST * sum(n in _CUT for n in wide))  # or else the terminal folds
-    room = width - taken
-    wanted = wide["job"] + wide.get("outcome", 0)
-    if wanted > room:
-        share = max(room // 2, room - wide["job"]) if "outcome" in cells else 0
-        outcome = min(wide.get("outcome", 0), share)
-        for name, most in (("outcome", outcome), ("job", room - outcome)):
-            for cell in cells.get(name, ()):
-                cell.truncate(most, overflow="ellipsis")
+    width = _fit(cells, width)
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in cells:
         table.add_column(name, no_wrap=name not in _CUT, overflow="fold")
     for row in zip(*cells.values(), strict=True):
         table.add_row(*row)
     return drawn(table, width)
+
+
+def _fit(cells: dict[str, list[Text]], width: int) -> int:
+    """Cut texts and leave out columns, so that a row has ``width`` characters; return how many.
+
+    They are more only where the columns that always stay are wider.
+    """
+    wide = {n: max([len(n), *(c.cell_len for c in column)]) for n, column in cells.items()}
+    label = wide.get("label", 0)
+    if "label" in wide:
+        wide["label"] = min(label, _LABEL)
+    for name in (*_SPARED, None):
+        gaps = _GAP * (len(wide) - 1)
+        taken = sum(wide[n] for n in wide if n not in _CUT) + gaps
+        least = taken + sum(min(wide[n], _LEAST) for n in wide if n in _CUT)
+        if name is None or least <= width:
+            break
+        wide.pop(name, None)
+        cells.pop(name, None)
+    width = max(width, least)  # or else the terminal folds
+    room = width - taken
+    wanted = wide["job"] + wide.get("outcome", 0)
+    share = max(room // 2, room - wide["job"]) if "outcome" in wide else 0
+    outcome = min(wide.get("outcome", 0), share)
+    most = {"outcome": outcome, "job": room - outcome}
+    if "label" in wide:
+        most["label"] = min(label, wide["label"] + max(0, room - wanted))
+        most["job"] -= most["label"] - wide["label"]
+    for name, characters in most.items():
+        for cell in cells.get(name, ()):
+            cell.truncate(characters, overflow="ellipsis")
+    return width
 
 
 def _worker(job: Job) -> str | None:

@@ -374,6 +374,42 @@ def test_a_table_on_a_narrow_terminal_has_whole_ids_and_times(
     assert commands.on_terminal("status", "--state", "wip").stdout.startswith("wip\nid")
 
 
+def test_a_narrow_table_leaves_columns_out(commands: Commands, jobs: Jobs) -> None:
+    """In order of what is missed least; no line is wider than the terminal, and no title cut."""
+    jobs.spool.submit("div", ["1", "0"], label="nightly report of all")
+    jobs.spool.submit("div", ["1" * 20, "0"], label="nightly report of all", retries=1, backoff=0)
+    assert commands.run("work", "--once").returncode == 0
+
+    def titles(*options: str, columns: int) -> list[str]:
+        asked = ("status", "--state", "failed", *options)
+        _, *lines = commands.on_terminal(*asked, columns=columns).stdout.splitlines()
+        assert len(lines) == 3
+        assert max(map(len, lines)) <= columns
+        return lines[0].split()
+
+    every = ["id", "label", "job", "submitted", "attempts", "outcome"]
+    assert titles(columns=140) == every
+    assert titles(columns=100) == every
+    assert titles(columns=80) == ["id", "label", "job", "attempts", "outcome"]
+    assert titles(columns=70) == ["id", "label", "job", "outcome"]
+    assert titles(columns=60) == ["id", "job", "outcome"]
+    alike = titles("--label", "nightly report of all", columns=80)
+    assert alike == ["id", "job", "submitted", "attempts", "outcome"]
+
+
+def test_a_label_has_twice_the_room_where_nothing_is_cut_for_it(
+    commands: Commands, jobs: Jobs
+) -> None:
+    """What jobs do and what came of it go before it."""
+    jobs.spool.submit("div", ["1", "0"], label="nightly report of all")
+    assert commands.run("work", "--once").returncode == 0
+    seen = commands.on_terminal("status", "--state", "failed", columns=90).stdout
+    assert " nightly r… " in seen
+    seen = commands.on_terminal("status", "--state", "failed", columns=101).stdout
+    assert " nightly report of a… " in seen
+    assert "division by zero" in seen
+
+
 def test_the_path_is_shown_whole(commands: Commands, jobs: Jobs) -> None:
     """To be copied, however narrow the table below it is."""
     seen = commands.on_terminal("status", columns=40).stdout
