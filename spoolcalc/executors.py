@@ -41,8 +41,9 @@ class OthersExecutor:
         self._jobs = jobs
         self._name = name
         self._strangers = set(_forked())
-        os.environ[orphans.MARK] = worker  # it may start processes whenever it likes
         self._executor: Executor | None = None
+        _have_tracker()
+        os.environ[orphans.MARK] = worker  # it may start processes whenever it likes
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
         """Have it run a function; one that broke is replaced once.
@@ -109,6 +110,18 @@ def maker(name: str) -> Maker:
         return executor
 
     return make
+
+
+def _have_tracker() -> None:
+    """Have multiprocessing's tracker started without the mark, if that was ever used.
+
+    It ends by itself with the last who use it, and it complains about what it tracks in stack
+    traces if it is killed before them.
+    """
+    if "multiprocessing" in sys.modules:
+        from multiprocessing import resource_tracker
+
+        resource_tracker.ensure_running()
 
 
 def _said(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,3 +62,18 @@ def test_an_executor_is_asked_again_until_it_is_there(
     up.touch()
     until(lambda: spool.find(job_id).state is State.COMPLETED)
     assert len(spool.find(job_id).attempts) == 1
+
+
+def test_a_worker_with_processes_of_an_executor_is_broken_off_in_peace(
+    start: Start, spool: Spool, plugin: dict[str, str], tmp_path: Path, until: Until
+) -> None:
+    """What multiprocessing starts to keep its books ends by itself, and complains of nothing."""
+    job_id = submit(spool, "busy", str(tmp_path))
+    worker = start("work", "--executor", "blockops:spawning", env=plugin)
+    until(lambda: list(tmp_path.glob("running.*")))
+    worker.signal(signal.SIGTERM, signal.SIGINT)
+    ran = worker.end()
+    assert ran.returncode == 130
+    assert "Traceback" not in ran.stderr
+    assert "resource_tracker" not in ran.stderr
+    assert spool.find(job_id).state is State.PENDING
