@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 class OthersExecutor:
     """What ``make`` gives for ``jobs`` at a time, while it runs jobs of ``worker``.
 
-    It is made when the first job comes; ``name`` is what it is called when it refuses.
+    It is made when the first job comes; ``name`` is what it is called when it refuses.  Until
+    :meth:`close` this process has the worker's mark in its own environment, so that what the
+    executor starts inherits it, whenever that is.
     """
 
     def __init__(self, make: Maker, jobs: int, worker: str, name: str) -> None:
@@ -43,7 +45,8 @@ class OthersExecutor:
         self._strangers = set(_forked())
         self._executor: Executor | None = None
         _have_tracker()
-        os.environ[orphans.MARK] = worker  # it may start processes whenever it likes
+        self._former = os.environ.get(orphans.MARK)
+        os.environ[orphans.MARK] = worker
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
         """Have it run a function; one that broke is replaced once.
@@ -71,9 +74,17 @@ class OthersExecutor:
             process.join(orphans.PATIENCE)
 
     def close(self) -> None:
-        """Let go of it; what it has begun cannot be ended in this way."""
+        """Let go of it; what it has begun cannot be ended in this way.
+
+        The environment is as it was before, unless somebody else has changed it since.
+        """
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
+        if os.environ.get(orphans.MARK) == self.worker:
+            if self._former is None:
+                del os.environ[orphans.MARK]
+            else:
+                os.environ[orphans.MARK] = self._former
 
     def _made(self) -> Executor:
         if self._executor is None:

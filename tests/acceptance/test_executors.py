@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from spoolcalc import State
+from spoolcalc import State, orphans
 from spoolcalc.document import new_document
+from spoolcalc.executors import OthersExecutor
 from spoolcalc.ids import new_id
 
 if TYPE_CHECKING:
@@ -77,3 +80,17 @@ def test_a_worker_with_processes_of_an_executor_is_broken_off_in_peace(
     assert "Traceback" not in ran.stderr
     assert "resource_tracker" not in ran.stderr
     assert spool.find(job_id).state is State.PENDING
+
+
+@pytest.mark.parametrize("former", [None, "another.worker"])
+def test_the_mark_goes_with_the_executor(
+    monkeypatch: pytest.MonkeyPatch, former: str | None
+) -> None:
+    """A program that has worked on jobs has the environment that it had."""
+    monkeypatch.setenv(orphans.MARK, former or "")
+    if former is None:
+        monkeypatch.delenv(orphans.MARK)
+    executor = OthersExecutor(ThreadPoolExecutor, 1, "this.worker", "some:executor")
+    assert executor.submit(os.environ.get, orphans.MARK).result() == "this.worker"
+    executor.close()
+    assert os.environ.get(orphans.MARK) == former
