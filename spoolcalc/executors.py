@@ -1,10 +1,11 @@
 """Somebody else's executor, as ``module:callable`` names it, and the processes that it starts.
 
-What it starts on this host is ended with its worker, as far as it can be told: what it executes
-anew carries the worker's mark, what :mod:`multiprocessing` forks is known to that, and what the
-worker's main thread forks dies with the worker, if whoever runs the worker has called
-:func:`spoolcalc.orphans.bind_forks`.  What runs in a thread, on another host or in a service that
-was there before is not ended.
+What it starts on this host ends with its worker, or before its jobs are given on, as far as it can
+be told.  What the worker's main thread forks dies with the worker, if whoever runs the worker has
+called :func:`spoolcalc.orphans.bind_forks`; what is executed anew (by ``spawn`` or ``forkserver``)
+carries the worker's mark, and outlives a worker that was killed until somebody sweeps.  A worker
+that leaves ends those, and what :mod:`multiprocessing` forked.  What runs in a thread, on another
+host or in a service that was there before is not ended.
 """
 
 from __future__ import annotations
