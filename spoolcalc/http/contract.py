@@ -19,7 +19,7 @@ from spoolcalc.options import LONGEST_TEXT
 
 _ID = "019ab2c4-5d6e-7f80-9a1b-2c3d4e5f6071"
 #: What any request may be refused with.
-_ANY = (400, 401, 403, 405, 408, 413, 414, 415, 421, 431, 500, 503)
+_ANY = (400, 401, 403, 405, 408, 413, 414, 415, 421, 431, 500, 503, 504)
 
 _WHY = {
     400: "The request is wrong; nothing was written.",
@@ -38,6 +38,7 @@ _WHY = {
     431: f"The headers have more than {limits.LARGEST_HEAD} bytes.",
     500: "A bug of ours.",
     503: "The spool, or the server, cannot take it now; see Retry-After.",
+    504: "The server ended in the middle of it: what changes something may be done all the same.",
 }
 
 

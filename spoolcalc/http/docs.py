@@ -7,7 +7,10 @@ from html import escape
 from typing import Any
 
 #: Parts of the document that are about any path.
-_COMMON = ("400", "401", "403", "405", "408", "413", "414", "415", "421", "431", "500", "503")
+_COMMON = (
+    *("400", "401", "403", "405", "408", "413", "414", "415", "421", "431"),
+    *("500", "503", "504"),
+)
 
 
 def docs_page(contract: dict[str, Any]) -> str:

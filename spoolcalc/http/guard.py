@@ -7,7 +7,8 @@
 - The path must mean one thing: no encoded slash, no NUL, no ``.`` and ``..``.
 - Bodies are JSON, and bounded in size and in time.
 
-What is refused is answered by a problem document, and leaves nothing in the spool.
+What is refused is answered by a problem document, and leaves nothing in the spool.  What is cut off
+at the end of the server is not refused if it may have been done: that is another answer, 504.
 """
 
 from __future__ import annotations
@@ -105,8 +106,8 @@ class Guard:
             except asyncio.CancelledError:  # the time that it had to end is over
                 if answer.begun:
                     raise
-                ends = Refused(503, "the server ends", "Ask again: another may be there.")
-                await refusal(ends)(scope, receive, answer)
+                begun = scope["method"] not in ("GET", "HEAD") and (bounded.whole or not has_body)
+                await refusal(_cut_off(begun=begun))(scope, receive, answer)
         finally:
             bounded.let_go()
 
@@ -145,9 +146,12 @@ class _Held:
 
 
 class _Body:
-    """A request's body as it comes: no larger and no slower than it may be."""
+    """A request's body as it comes: no larger and no slower than it may be.
 
-    __slots__ = ("_all", "_held", "_receive", "_size", "_until", "_whole")
+    ``whole``: all of it has come.
+    """
+
+    __slots__ = ("_all", "_held", "_receive", "_size", "_until", "whole")
 
     def __init__(self, receive: Receive, bodies: _Held) -> None:
         self._receive = receive
@@ -155,7 +159,7 @@ class _Body:
         self._held = 0
         self._size = 0
         self._until: float | None = None
-        self._whole = False
+        self.whole = False
 
     async def __call__(self) -> Message:
         message = await self._next()
@@ -193,7 +197,7 @@ class _Body:
 
     async def _next(self) -> Message:
         """Return the next message; none is waited for once the body has come."""
-        if not self._whole and self._until is None:
+        if not self.whole and self._until is None:
             self._until = asyncio.get_running_loop().time() + limits.BODY_TIME
         try:
             async with asyncio.timeout_at(self._until):
@@ -206,8 +210,22 @@ class _Body:
             ) from None
         self._size += len(message.get("body", b""))
         if message["type"] == "http.request" and not message.get("more_body"):
-            self._whole, self._until = True, None  # what follows is the client's leaving
+            self.whole, self._until = True, None  # what follows is the client's leaving
         return message
+
+
+def _cut_off(*, begun: bool) -> Refused:
+    """Return the answer to a request for which the end of the server leaves no time.
+
+    Of one that is ``begun``, a thread may be at it, which ends after the answer.
+    """
+    if begun:
+        return Refused(
+            504,
+            "the server ended in the middle of it: it may have been done all the same",
+            "A submit that is sent again with the same Idempotency-Key makes no second job.",
+        )
+    return Refused(503, "the server ends", "Ask again: another may be there.")
 
 
 def _too_large() -> Refused:

@@ -42,7 +42,7 @@ STATUS = {
     BUG: 500,
 }
 #: The exit code that goes with a refusal of the server's own.
-_CODES = {404: NO_SUCH_JOB, 410: NO_SUCH_JOB, 503: UNUSABLE}
+_CODES = {404: NO_SUCH_JOB, 410: NO_SUCH_JOB, 503: UNUSABLE, 504: UNUSABLE}
 
 
 class Refused(Exception):

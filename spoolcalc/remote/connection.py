@@ -164,9 +164,10 @@ class Connection:
         if response.status == 503 and _is_busy(body):
             if b'"busy"' in body:  # it was refused by the server itself
                 self.unanswered = before
-            raise _Busy(_detail(body))
-        if response.status in (502, 504):  # a proxy, whose server is away
-            raise _Busy(f"{response.status} {response.reason}")
+            raise _Busy(_detail(body, "Service Unavailable"))
+        # A proxy, whose server is away; or the server, which ended in the middle of it.
+        if response.status in (502, 504):
+            raise _Busy(_detail(body, f"{response.status} {response.reason}"))
         self.unanswered = False
         return response, body
 
@@ -231,11 +232,11 @@ def _is_busy(body: bytes) -> bool:
     return not isinstance(told, dict) or told.get("busy") is True
 
 
-def _detail(body: bytes) -> str:
+def _detail(body: bytes, otherwise: str) -> str:
     try:
         return str(json.loads(body)["detail"])
     except (ValueError, LookupError, TypeError):
-        return "Service Unavailable"
+        return otherwise
 
 
 def _token() -> str | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import COMMAND
 
-from spoolcalc import Spool, State, lookup
+from spoolcalc import Spool, State, locks, lookup
 from spoolcalc.ids import new_id
 
 if TYPE_CHECKING:
@@ -424,6 +424,32 @@ def test_requests_that_are_cut_off_are_no_bugs(serve: Callable[..., Server]) -> 
         assert connection.recv(65536).startswith(b"HTTP/1.1 503 ")
         assert server.process.wait(20) == 0
     assert len(server.log.read_text().splitlines()) == 1
+
+
+def test_a_submit_that_is_cut_off_may_be_done(serve: Callable[..., Server]) -> None:
+    """It is told so, and no refusal: the job comes into the spool after the answer."""
+    server = serve()
+    before = server.jobs.pending()
+    head = b"POST /api/v1/neg/7 HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: one\r\n\r\n"
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection,
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as other,
+    ):
+        with locks.exclusive(server.spool.layout, "keys"):
+            connection.sendall(head)
+            other.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert other.recv(65536).startswith(b"HTTP/1.1 200 ")
+            assert server.get(f"{API}/job/{before}").status == 200
+            server.process.send_signal(signal.SIGTERM)
+            while other.recv(65536):  # it has heard the first one
+                pass
+            server.process.send_signal(signal.SIGTERM)
+            told = json.loads(connection.recv(65536).partition(b"\r\n\r\n")[2])
+        assert server.process.wait(20) == 0
+    assert (told["status"], told["exit_code"]) == (504, 7)
+    assert "may have been done" in told["detail"]
+    assert "busy" not in told
+    assert "one" in {job.key for job in server.spool.list(State.PENDING)}
 
 
 def test_what_was_acknowledged_outlives_a_kill(serve: Callable[..., Server]) -> None:

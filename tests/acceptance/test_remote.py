@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import pytest
 
 from spoolcalc import Spool, State
+from spoolcalc.errors import SpoolUnusable
 from spoolcalc.remote.shapes import job_of
+from spoolcalc.remote.spool import Remote
 from spoolcalc.render.jobs import as_object
 
 if TYPE_CHECKING:
@@ -206,6 +208,32 @@ def test_a_lost_answer_makes_no_second_job(
         thread.join(20)
     [job] = Spool(commands.spool).list(State.PENDING)
     assert ended == (0, f"{job.id}\n", "")
+
+
+def test_a_submit_that_was_cut_off_is_one_without_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server ended in the middle of it, and nobody is there any more: the key is told."""
+    monkeypatch.setattr("spoolcalc.remote.connection.PATIENCE", 0.0)
+    body = b'{"status": 504, "detail": "it may have been done all the same", "exit_code": 7}'
+    head = b"HTTP/1.1 504 Gateway Timeout\r\nContent-Type: application/problem+json\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                asked = b""
+                while not asked.endswith(b"}"):
+                    asked += connection.recv(65536)
+                connection.sendall(head + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        remote = Remote(f"http://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(SpoolUnusable, match=r"cannot reach .*: it may have been done"):
+            remote.submit(remote.ask_for("neg", ["7"], {}))
+        thread.join(20)
+    assert remote.unanswered
 
 
 def test_an_interrupted_submit_tells_how_to_ask(
