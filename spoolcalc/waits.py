@@ -18,6 +18,7 @@ takes the job for ready.  Being ready here is a hint: whoever runs the job looks
 from __future__ import annotations
 
 from spoolcalc import files, reading
+from spoolcalc.errors import NoSpool
 from spoolcalc.ids import is_id
 
 TYPE_CHECKING = False
@@ -30,9 +31,16 @@ _NEW = ".new"
 
 
 def expect(layout: Layout, job_id: str, needs: Iterable[tuple[str, str]]) -> None:
-    """Note that a job that is about to be submitted waits; each need is an id and ok or any."""
+    """Note that a job that is about to be submitted waits; each need is an id and ok or any.
+
+    Raises :class:`~spoolcalc.errors.NoSpool` if the spool is gone; nothing is made in its place.
+    """
     needs = list(needs)
-    _note(layout, layout.waits, f"{job_id}{_NEW}")
+    new = f"{job_id}{_NEW}"
+    if not files.note(layout.waits, new, layout.file_mode, None):
+        if reading.status(layout.format) is None:
+            raise NoSpool(f"there is no spool at {layout.root} any more")
+        _note(layout, layout.waits, new)
     for needed, need in needs:
         _note(layout, f"{layout.waits}/{job_id}", f"{needed}.{need}")
     for needed, _ in needs:

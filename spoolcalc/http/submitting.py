@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from spoolcalc.asking import Unfit, asked, parsed
 from spoolcalc.document import due_of
-from spoolcalc.errors import UsageError
+from spoolcalc.errors import NoSuchJob, UsageError
 from spoolcalc.http.asked import Query
 from spoolcalc.http.limits import MOST_JOBS
 from spoolcalc.http.problems import Refused
@@ -111,7 +111,11 @@ class Submitting:
             documents = self._prepare(asks, keys, many=many)
         else:  # much to check, or by somebody's own function
             documents = await self._service.call(self._prepare, asks, keys, many)
-        ids = await self._service.writer.submit(documents)
+        try:
+            ids = await self._service.writer.submit(documents)
+        except NoSuchJob:  # one that is to be waited for
+            await self._service.call(self._service.check)
+            raise
         for job_id in ids:
             self._service.remember(job_id)
         return [

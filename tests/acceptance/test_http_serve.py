@@ -508,6 +508,7 @@ def test_a_spool_that_is_gone_is_no_empty_one(serve: Callable[..., Server]) -> N
     """
     server = serve()
     job_id = server.post(f"{API}/add/1/2").json["id"]
+    waiting = {"operation": "neg", "operands": ["1"], "after": [[job_id, "ok"]]}
     away = f"{server.spool.path}.away"
     os.rename(server.spool.path, away)
     asked = [
@@ -518,6 +519,9 @@ def test_a_spool_that_is_gone_is_no_empty_one(serve: Callable[..., Server]) -> N
         server.post(f"{API}/wait", {"ids": [job_id]}),
         server.post(f"{API}/add/1/2", Idempotency_Key="a key"),
         server.post(f"{API}/add/1/2"),
+        server.post(f"{API}/jobs", waiting),
+        server.post(f"{API}/jobs", {**waiting, "key": "a key"}),
+        server.post(f"{API}/jobs", [{**waiting, "key": "a key"}, waiting]),
         *(server.get(path) for path in (f"{API}/jobs", f"{API}/status", "/metrics", "/readyz")),
     ]
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
