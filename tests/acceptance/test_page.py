@@ -224,6 +224,22 @@ def test_the_end_of_a_long_output_is_shown(browser: Browser) -> None:
     ]
 
 
+def test_an_output_that_is_no_text_is_shown_whole(browser: Browser) -> None:
+    """What cannot be decoded is more bytes as characters than it was, and is not cut for that."""
+    job_id = browser.server.jobs.command(b"begin" + b"\xff" * 9000 + b"end")
+    with browser.page(f"/#{job_id}") as page:
+        page.wait_for_selector("#outputs pre:has-text('end')")
+        assert page.inner_text("#outputs pre") == "begin" + "\ufffd" * 9000 + "end"
+
+
+def test_a_character_of_which_the_first_byte_is_cut_off_is_not_shown(browser: Browser) -> None:
+    """What follows is, whatever it is."""
+    job_id = browser.server.jobs.command("€".encode() + b"\xff" + b"x" * 19_997)
+    with browser.page(f"/#{job_id}") as page:
+        page.wait_for_selector("#outputs pre:has-text('xxx')")
+        assert page.inner_text("#outputs pre") == "…\ufffd" + "x" * 19_997
+
+
 def test_going_back_and_further(browser: Browser) -> None:
     """Back from a job is the page without it; the last page of a list leaves the focus in it."""
     for _ in range(21):

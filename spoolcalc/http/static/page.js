@@ -52,6 +52,7 @@ function headers(more = {}) {
   return token ? { Authorization: `Bearer ${token}`, ...more } : more;
 }
 
+// Returns what an answer's JSON says, or the bytes of what is none.
 async function ask(method, path, body) {
   const options = { method, headers: headers(), cache: "no-store" };
   if (body !== undefined) {
@@ -62,7 +63,7 @@ async function ask(method, path, body) {
   if (response.status === 401) askForToken();
   else unsay("token");
   const kind = response.headers.get("content-type") || "";
-  const told = kind.includes("json") ? await response.json() : await response.text();
+  const told = kind.includes("json") ? await response.json() : new Uint8Array(await response.arrayBuffer());
   if (response.ok) return told;
   const error = new Error([told.detail, told.hint].filter(Boolean).join("\n"));
   if (response.status === 401) error.about = "token";

@@ -124,15 +124,22 @@ function close() {
   $("main").focus();
 }
 
+// One byte more than is shown was asked for: if it came, the output is longer. What is left of a
+// character of which the first byte is cut off, three bytes at most, goes too.
+function endOf(bytes) {
+  if (bytes.length <= SHOWN) return new TextDecoder().decode(bytes);
+  let start = 1;
+  while (start < 4 && (bytes[start] & 0xC0) === 0x80) start += 1;
+  return `…${new TextDecoder().decode(bytes.subarray(start))}`;
+}
+
 async function drawOutputs(job) {
   const blocks = [];
   for (const stream of ["stdout", "stderr"]) {
     if (!job.output || !job.output[stream]) continue;
-    const text = await ask("GET", `${API}/job/${job.id}/output/${stream}?tail=${SHOWN + 1}`);
-    if (!text) continue;
-    const cut = new TextEncoder().encode(text).length > SHOWN;
-    const shown = cut ? `…${text.slice(1).replace(/^\uFFFD+/, "")}` : text;
-    blocks.push(make("h3", stream), make("pre", shown, { tabindex: "0", role: "region", "aria-label": stream }));
+    const bytes = await ask("GET", `${API}/job/${job.id}/output/${stream}?tail=${SHOWN + 1}`);
+    if (!bytes.length) continue;
+    blocks.push(make("h3", stream), make("pre", endOf(bytes), { tabindex: "0", role: "region", "aria-label": stream }));
   }
   if (page.shown && page.shown.id === job.id) $("outputs").replaceChildren(...blocks);
 }
