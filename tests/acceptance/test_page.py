@@ -211,6 +211,30 @@ def test_what_comes_of_a_submit_is_seen_on_a_phone(browser: Browser) -> None:
     browser.troubles = [trouble for trouble in browser.troubles if "status of 400" not in trouble]
 
 
+def test_the_field_to_be_corrected_is_seen_on_a_phone(browser: Browser) -> None:
+    """However far down the page it is, the message about it does not lie over it."""
+    above = "id => document.getElementById(id).getBoundingClientRect().top"
+    with browser.page(viewport={"width": 360, "height": 740}) as page:
+        page.wait_for_selector("#operation option", state="attached")
+        page.click("summary")
+        for field, text in (("operands", "1 x"), ("after", "nothing " * 20)):
+            page.fill("#operands", "1 2")
+            page.fill(f"#{field}", text)
+            page.evaluate(f"scrollBy(0, ({above})('{field}'))")
+            assert page.evaluate(above, field) < 60  # where the message will be
+            page.focus(f"#{field}")
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#message.bad")
+            page.wait_for_function(
+                "id => document.getElementById(id).getBoundingClientRect().top"
+                " >= document.getElementById('message').getBoundingClientRect().bottom",
+                arg=field,
+            )
+            assert page.evaluate(above, field) < 500
+            page.evaluate("say('', '')")
+    browser.troubles = [trouble for trouble in browser.troubles if "status of 40" not in trouble]
+
+
 def test_the_end_of_a_long_output_is_shown(browser: Browser) -> None:
     """And no more of it is asked for."""
     job_id = browser.server.jobs.command(b"begin" + b"x" * 1_000_000 + "€nd".encode())

@@ -41,6 +41,8 @@ function say(text, kind, about = "") {
   $("message").textContent = text;
   $("message").className = kind;
   $("message").hidden = text === "";
+  // It stays in view, so what is scrolled to must come to lie below it.
+  document.documentElement.style.scrollPaddingTop = text && `${$("message").offsetHeight + 16}px`;
 }
 
 function unsay(about) {
@@ -79,10 +81,11 @@ async function attempt(action, about = "") {
   }
 }
 
-// What people do ends what was said before.
-function act(action) {
+// What people do ends what was said before, and what comes of it does not hide where they are.
+async function act(action) {
   say("", "");
-  return attempt(action);
+  await attempt(action);
+  if (!$("message").hidden) document.activeElement.scrollIntoView({ block: "nearest" });
 }
 
 function askForToken() {
