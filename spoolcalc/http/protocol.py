@@ -1,19 +1,31 @@
 """uvicorn's protocol with limits that it leaves to others: heads that are large or do not come.
 
 What is refused here never gets to the application.  It is answered by a problem document, too, and
-the connection is closed.
+the connection is closed.  A client that reads nothing of its answer is cut off, however slowly one
+may read that does.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import sys
+import termios
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from spoolcalc.errors import UNUSABLE, USAGE
-from spoolcalc.http.limits import BODY_TIME, HEAD_TIME, LARGEST_HEAD, MOST_CLIENTS, RETRY_AFTER
+from spoolcalc.http.limits import (
+    BODY_TIME,
+    HEAD_TIME,
+    LARGEST_HEAD,
+    MOST_CLIENTS,
+    READ_TIME,
+    RETRY_AFTER,
+)
 from spoolcalc.http.problems import MEDIA_TYPE, document
 
 if TYPE_CHECKING:
@@ -29,6 +41,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._timer: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None  # runs while something waits to be read
         self._head = True  # a request is not whole up to the end of its headers
         self._size = 0
         self._refused = False
@@ -45,6 +58,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
         self._calm()
+        self._has_read()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -56,6 +70,17 @@ class Protocol(HttpToolsProtocol):
         self._expect_rest()
         if self._head and self._size > LARGEST_HEAD and not self._refused:
             self.refuse(431, f"the headers have more than {LARGEST_HEAD} bytes")
+
+    def pause_writing(self) -> None:
+        """Give the client its time to read."""
+        super().pause_writing()
+        self._has_read()
+        self._unread = self.loop.call_later(READ_TIME, self._cut_off, self._left())
+
+    def resume_writing(self) -> None:
+        """Go on, now that all has left."""
+        self._has_read()
+        super().resume_writing()
 
     def on_message_begin(self) -> None:
         """Give a request its time."""
@@ -137,3 +162,28 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()  # it has had its answer, and has begun nothing else
         else:
             self.refuse(408, f"the headers did not come within {HEAD_TIME:g} s")
+
+    def _has_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _cut_off(self, before: int) -> None:
+        """Cut off a client that has read nothing since there were ``before`` bytes to be read."""
+        left = self._left()
+        if left < before:
+            self._unread = self.loop.call_later(READ_TIME, self._cut_off, left)
+        else:
+            self.transport.abort()
+
+    def _left(self) -> int:
+        """Return how many bytes have not arrived at the client: ours, and the system's.
+
+        The system takes more only when a good part of what it has is gone, which may be megabytes.
+        """
+        left: int = self.transport.get_write_buffer_size()
+        with suppress(OSError):  # a system that does not tell
+            connection = self.transport.get_extra_info("socket")
+            told = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+            left += int.from_bytes(told, sys.byteorder)
+        return left

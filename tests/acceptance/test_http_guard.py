@@ -8,17 +8,21 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from spoolcalc import Spool
 from spoolcalc.http import limits
+from spoolcalc.http.events import Events
+from spoolcalc.http.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
+    from conftest import Jobs
     from http_server import Loop, Server
 
 ADD = "/api/v1/add/1/2"
@@ -351,6 +355,50 @@ def test_what_comes_behind_an_answer_does_not_keep_the_connection(
             connection.sendall(rest)
             while connection.recv(65536):
                 pass
+
+
+@pytest.mark.parametrize("path", ["/output/stdout", "events"])
+def test_who_reads_nothing_is_cut_off(
+    path: str, http_loop: Loop, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An output of which nothing is read, and a page that takes nothing, leave room for others."""
+    monkeypatch.setattr("spoolcalc.http.protocol.READ_TIME", 0.1)
+    size = 20_000_000
+    if path == "events":
+        monkeypatch.setattr(Events, "_snapshot", lambda _: "x" * size)
+        path = "/api/v1/events"
+    else:
+        path = f"/api/v1/job/{jobs.command(b'x' * size)}{path}"
+    gone = threading.Event()
+    lost = Protocol.connection_lost
+
+    def noted(protocol: Protocol, error: Exception | None) -> None:
+        lost(protocol, error)
+        gone.set()
+
+    monkeypatch.setattr(Protocol, "connection_lost", noted)
+    with http_loop.server(Path(jobs.spool.path)) as url, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert gone.wait(20)
+
+
+def test_who_reads_slowly_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as there is less to be read each time."""
+    left = iter([500, 400, 300, 300])
+    monkeypatch.setattr(Protocol, "_left", lambda _: next(left))
+    protocol = Protocol.__new__(Protocol)
+    protocol._unread = None
+    protocol.flow, protocol.loop, protocol.transport = MagicMock(), MagicMock(), MagicMock()
+    protocol.pause_writing()
+    for calls in (1, 2, 3):
+        assert protocol.loop.call_later.call_count == calls
+        protocol.transport.abort.assert_not_called()
+        _, look, before = protocol.loop.call_later.call_args.args
+        look(before)
+    assert protocol.loop.call_later.call_count == 3
+    protocol.transport.abort.assert_called_once()
 
 
 @pytest.mark.slow
