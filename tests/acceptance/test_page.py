@@ -167,6 +167,25 @@ def test_a_message_ends_with_its_cause(browser: Browser) -> None:
         page.wait_for_selector("#message", state="hidden")
 
 
+def test_what_was_asked_in_vain_ends_with_its_cause_too(browser: Browser) -> None:
+    """A submit that is refused because the spool is gone: that says no more when it is back."""
+    spool = browser.server.spool.path
+    with browser.page() as page:
+        page.wait_for_selector("#live:has-text('live')")
+        page.wait_for_selector("#operation option", state="attached")
+        os.rename(spool, f"{spool}.away")
+        try:
+            page.wait_for_selector("#message.bad:has-text('there is no spool')")
+            page.fill("#operands", "1 2")
+            with page.expect_response("**/api/v1/jobs"):
+                page.keyboard.press("Enter")
+            page.wait_for_selector("#message.bad:has-text('cannot write')")
+        finally:
+            os.rename(f"{spool}.away", spool)
+        page.wait_for_selector("#message", state="hidden")
+    browser.troubles = [trouble for trouble in browser.troubles if "status of 503" not in trouble]
+
+
 def test_a_token_is_asked_for_until_it_is_right(
     browser: Browser, serve: Callable[..., Server], tmp_path: Path
 ) -> None:

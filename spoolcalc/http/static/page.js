@@ -6,7 +6,7 @@
 const API = "/api/v1";
 const STATES = ["blocked", "delayed", "pending", "wip", "completed", "failed", "retrieved"];
 const $ = (id) => document.getElementById(id);
-const page = { state: "pending", snapshot: null, shown: null, older: [], next: null, usages: {}, renewing: null, about: "", listening: false };
+const page = { state: "pending", snapshot: null, shown: null, older: [], next: null, usages: {}, renewing: null, about: "", listening: false, troubled: false };
 
 function make(tag, text, attributes = {}) {
   const element = document.createElement(tag);
@@ -69,6 +69,8 @@ async function ask(method, path, body) {
   if (response.ok) return told;
   const error = new Error([told.detail, told.hint].filter(Boolean).join("\n"));
   if (response.status === 401) error.about = "token";
+  // While the spool is in trouble that is why, and ends with it; a full disk stays to be read.
+  if (response.status === 503 && page.troubled) error.about = "spool";
   throw error;
 }
 
@@ -137,8 +139,12 @@ function take(part) {
   const data = lines.find((line) => line.startsWith("data: "));
   if (!event || !data) return;
   const told = JSON.parse(data.slice(6));
-  if (event === "event: trouble") say([told.error, told.hint].join("\n"), "bad", "spool");
+  if (event === "event: trouble") {
+    page.troubled = true;
+    say([told.error, told.hint].join("\n"), "bad", "spool");
+  }
   if (event !== "event: spool") return;
+  page.troubled = false;
   unsay("spool");
   unsay("token");
   page.snapshot = told;
