@@ -17,7 +17,7 @@ PATIENCE_BYTES = 64 * 1024 * 1024
 #: Seconds in which the headers, and then the body, must have come: 408.
 HEAD_TIME, BODY_TIME = 10.0, 30.0
 #: Seconds in which a client must have read something of what waits for it, or it is cut off.
-READ_TIME = 30.0
+READ_TIME = 120.0
 #: Seconds that a connection may idle between two requests.
 IDLE_TIME = 30
 #: Clients that are connected at the same time: 503.
