@@ -34,6 +34,13 @@ if TYPE_CHECKING:
     #: What a process can be given as stdin, stdout or stderr.
     Stream = int | IO[Any] | None
 
+# Whoever runs the tests may ignore these, as nohup does, and what we start would ignore them too.
+for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(
+            _number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL
+        )
+
 #: The fixtures of live servers.
 pytest_plugins = ["http_server"]
 

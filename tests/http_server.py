@@ -202,7 +202,15 @@ class Loop:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(HANGS)
 
     def close(self) -> None:
-        """End the thread."""
+        """End what still runs, and the thread."""
+
+        async def end() -> None:
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+
+        self.do(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(HANGS)
         self.loop.close()

@@ -136,6 +136,7 @@ def test_the_table_is_that_of_the_errors() -> None:
         "NewerFormat": 7,
         "BadSettings": 7,
         "CeilingReached": 7,
+        "ExecutorRefused": 7,
         "CorruptDocument": 7,
         "StorageFailure": 7,
     }
