@@ -13,7 +13,6 @@ from spoolcalc.dependants import wait_on
 from spoolcalc.document import has_room, started_over
 from spoolcalc.endings import conclude, record
 from spoolcalc.errors import NotFinished, StorageFailure, UsageError
-from spoolcalc.hand import Hand
 from spoolcalc.ids import is_id
 from spoolcalc.job import Outcome, State, timestamp
 from spoolcalc.layout import CANCEL, owner_of
@@ -24,9 +23,9 @@ from spoolcalc.transitions import claim, put_back, try_to_remove, try_to_remove_
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
+    from spoolcalc.hand import Hand
     from spoolcalc.job import Job
     from spoolcalc.layout import Layout
     from spoolcalc.transitions import Claim
@@ -40,25 +39,11 @@ _LARGEST = 64 * 1024
 
 
 class ByHand:
-    """Cancels jobs and has them run again, as many as there are, as one :class:`Hand`.
+    """Cancels jobs and has them run again, as many as there are, by one hand.  For one thread."""
 
-    A ``with`` block ends it.  For one thread.
-    """
-
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, hand: Hand) -> None:
         self._layout = layout
-        self._hand = Hand(layout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._hand.close()
+        self._hand = hand
 
     def cancel(self, word: str, *, patience: float | None = None) -> Job:
         """Have a job end in ``failed`` as cancelled; return it: ended otherwise, if too late.

@@ -64,7 +64,7 @@ def main(channel: int, worker: int) -> None:
     orphans.adopt()
     _channel, _own = channel, os.getpid()
     if sys.stdout is not None:
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # a text file
     while (task := _receive()) is not None:
         _serve(*task)
 

@@ -18,6 +18,7 @@ values: what they were when looked at.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 from spoolcalc import access, lookup, submission, transitions
 from spoolcalc.claims import Claims
@@ -177,14 +178,17 @@ class Spool(Claims):
             transitions.retire(self.layout, path, job.document)
         return job
 
-    def by_hand(self) -> ByHand:
-        """Return what cancels many jobs, or has them run again, in a ``with`` block.
+    @contextmanager
+    def by_hand(self) -> Iterator[ByHand]:
+        """Give what cancels many jobs, or has them run again, for the length of a ``with`` block.
 
         Its ``cancel`` and ``retry`` are those of the Spool, but it registers only once.
         """
         from spoolcalc.byhand import ByHand
+        from spoolcalc.hand import Hand
 
-        return ByHand(self.layout)
+        with Hand(self.layout) as hand:
+            yield ByHand(self.layout, hand)
 
     def cancel(self, job_id: str, *, patience: float | None = None) -> Job:
         """End a job as cancelled, and return it; it may have ended otherwise before.

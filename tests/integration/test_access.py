@@ -129,7 +129,7 @@ def as_user(commands: Commands, public: Path) -> Callable[..., Ran]:
         commands.environment["SPOOL_DIR"] = str(spool or public / "spool")
         commands.environment["HOME"] = str(public)
         command = (sys.executable, "-c", AS_USER, f"{user}:{group}", program)
-        return commands.run(*arguments, command=command, cwd=public, **options)  # type: ignore[arg-type]
+        return commands.run(*arguments, command=command, cwd=public, **options)  # type: ignore[arg-type] # as given
 
     return run
 
