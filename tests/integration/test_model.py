@@ -68,6 +68,8 @@ class SpoolMachine(RuleBasedStateMachine):
         self.now = time.time()
         self.patches = ExitStack()
         self.patches.enter_context(mock.patch("time.time", lambda: self.now))  # noqa: PT008 - it moves
+        # A look promotes all that is due, however slow the machine is.
+        self.patches.enter_context(mock.patch("spoolcalc.due.SLICE", 60.0))
         self.path = tempfile.mkdtemp(prefix="spool-model-")
         self.spool = Spool(self.path, create=True)
         self.model: dict[str, Model] = {}
